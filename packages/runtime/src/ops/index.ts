@@ -1,0 +1,2 @@
+export * from "./binary/index.ts";
+export * from "./matmul/index.ts";

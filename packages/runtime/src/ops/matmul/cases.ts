@@ -1,0 +1,60 @@
+import type { Activation } from "../../activation.ts";
+import { type OpCase, suite } from "../../op-case.ts";
+import type { DType, Shape } from "../../tensor.ts";
+import { matmulOp } from "./index.ts";
+import type { MatmulInputs, MatmulParams } from "./spec.ts";
+
+interface Options {
+  readonly transposeB?: boolean;
+  readonly dtype?: DType;
+  readonly activation?: Activation;
+  readonly bias?: boolean;
+  readonly residual?: boolean;
+  readonly scale?: number;
+  readonly benchOnly?: boolean;
+}
+
+function matmulCase(a: Shape, b: Shape, options: Options = {}): OpCase<MatmulInputs, MatmulParams> {
+  const {
+    transposeB = true,
+    dtype = "f32",
+    activation = "none",
+    bias,
+    residual,
+    scale = 1,
+    benchOnly = false,
+  } = options;
+  const n = (transposeB ? b.at(-2) : b.at(-1)) as number;
+  const k = a.at(-1) as number;
+  const fused = [bias ? "bias" : "", activation, residual ? "residual" : ""].filter(Boolean).join("+");
+  return {
+    name: `${JSON.stringify(a)} ${JSON.stringify(b)}${transposeB ? "T" : ""} ${dtype} ${fused}`,
+    params: { transposeB, activation, scale },
+    inputs: (r) => ({
+      a: r.normals(a),
+      b: r.normals(b, { dtype, scale: 1 / Math.sqrt(k) }),
+      bias: bias ? r.normals([n]) : undefined,
+      residual: residual ? r.normals([...a.slice(0, -1), n]) : undefined,
+    }),
+    // a sum of K products of size 1/sqrt(K): f32 rounding grows like sqrt(K)·2^-24 of a value of size 1
+    tolerance: { abs: 4e-7 * Math.max(8, Math.sqrt(k)), rel: 4e-6 },
+    benchOnly,
+  };
+}
+
+const activations: Activation[] = ["relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "sigmoid"];
+
+export const matmulSuite = suite(matmulOp, [
+  matmulCase([1, 1], [1, 1]),
+  matmulCase([3, 5], [7, 5]),
+  matmulCase([33, 17], [65, 17], { bias: true }),
+  matmulCase([64, 64], [64, 64]),
+  matmulCase([2, 9, 31], [35, 31], { bias: true, residual: true }),
+  matmulCase([5, 37], [37, 41], { transposeB: false, scale: 0.25 }),
+  matmulCase([3, 19, 23], [3, 29, 23], { scale: 0.5 }),
+  matmulCase([4, 13, 11], [4, 11, 9], { transposeB: false }),
+  matmulCase([1, 300], [77, 300], { dtype: "f16", bias: true }),
+  matmulCase([17, 33], [31, 33], { dtype: "f16", residual: true }),
+  matmulCase([40, 128], [96, 128], { dtype: "f16", activation: "gelu", bias: true }),
+  ...activations.map((activation) => matmulCase([10, 20], [30, 20], { activation, bias: true })),
+]);

@@ -1,0 +1,51 @@
+import type { Capabilities } from "./capabilities.ts";
+import { KernelError } from "./errors.ts";
+import type { TensorWindow } from "./kernel.ts";
+import { bytesPerElement, formatSpec, type Tensor } from "./tensor.ts";
+
+/** A tensor seen as rows of `width` elements, for walking it in windows. */
+export interface Rows {
+  readonly tensor: Tensor;
+  readonly width: number;
+}
+
+export interface RowWindow {
+  readonly start: number;
+  readonly count: number;
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
+
+/**
+ * Cuts `rows` rows so that no window of any of `parts` exceeds the device's binding limit and every window starts at an
+ * aligned byte. One window where everything fits, which is nearly always.
+ */
+export function rowWindows(rows: number, parts: readonly Rows[], caps: Capabilities): RowWindow[] {
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: align } = caps.limits;
+  if (parts.every(({ tensor }) => tensor.storage.bytes <= limit)) return [{ start: 0, count: rows }];
+  let step = 1;
+  let most = rows;
+  for (const { tensor, width } of parts) {
+    const rowBytes = width * bytesPerElement(tensor.dtype);
+    const period = align / gcd(align, rowBytes);
+    step = (step * period) / gcd(step, period);
+    // 16 bytes less, as a window is bound in whole vec4s
+    most = Math.min(most, Math.floor((limit - 16) / rowBytes));
+  }
+  const count = Math.floor(most / step) * step;
+  if (count < 1) {
+    const names = parts.map(({ tensor }) => formatSpec(tensor)).join(", ");
+    throw new KernelError(`no window of whole rows of ${names} fits a binding of ${limit} bytes`);
+  }
+  const windows: RowWindow[] = [];
+  for (let start = 0; start < rows; start += count)
+    windows.push({ start, count: Math.min(count, rows - start) });
+  return windows;
+}
+
+/** The part of `part` that a row window covers. */
+export function rowsOf({ tensor, width }: Rows, { start, count }: RowWindow): TensorWindow {
+  return { tensor, start: start * width, length: count * width };
+}
