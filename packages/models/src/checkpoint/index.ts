@@ -1,0 +1,10 @@
+export * from "./byte-source.ts";
+export * from "./checkpoint.ts";
+export * from "./config.ts";
+export * from "./errors.ts";
+export * from "./folder.ts";
+export * from "./safetensors.ts";
+export * from "./tensor-index.ts";
+export type { UploadOptions } from "./upload.ts";
+export * from "./weights.ts";
+export * from "./write-safetensors.ts";

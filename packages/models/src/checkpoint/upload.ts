@@ -1,0 +1,177 @@
+/** Streams tensors from files to the GPU in bounded chunks, in file order, reading ahead. */
+import { CancelledError, type DType, type Tensor } from "@mask-llava/runtime";
+import type { ByteSource } from "./byte-source.ts";
+import { ConversionError, convert } from "./convert.ts";
+import { CheckpointError } from "./errors.ts";
+import { type StoredTensor, storedBytes } from "./safetensors.ts";
+
+/** What the upload needs of a device. */
+export interface UploadDevice {
+  write(tensor: Tensor, data: ArrayBufferView, byteOffset?: number): void;
+  /** Resolves when the writes so far are done, so that their staging memory is free. */
+  idle(): Promise<void>;
+}
+
+/** One stored tensor on its way to a place in a GPU tensor. */
+export interface Upload {
+  readonly stored: StoredTensor;
+  readonly target: Tensor;
+  readonly dtype: DType;
+  /** Where its first element goes in the target, in elements; even for f16, as writes are of whole words. */
+  readonly firstElement: number;
+}
+
+/** Part of an upload within one read. */
+interface Part {
+  readonly upload: Upload;
+  /** Byte range in the file. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** One contiguous range of a file and what is in it. */
+export interface Read {
+  readonly source: ByteSource;
+  readonly begin: number;
+  end: number;
+  readonly parts: Part[];
+}
+
+/** A read; with `readAhead` of them, their conversion and the staging between two waits, the host holds under 200 MiB. */
+export const chunkBytes = 16 * 2 ** 20;
+const readAhead = 3;
+/** Bytes written between two waits for the device. */
+const stagedBytes = 64 * 2 ** 20;
+/** Small tensors share a read where no more than this lies between them: a request costs more than these bytes. */
+const gapBytes = 64 * 1024;
+
+/** Reads of at most `chunk` bytes (a multiple of 16, so that every part starts at an even element) in file order. */
+export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[] {
+  const order = [...uploads].sort(
+    (a, b) => compare(a.stored.source.name, b.stored.source.name) || a.stored.begin - b.stored.begin,
+  );
+  const reads: Read[] = [];
+  for (const upload of order) {
+    const { source, begin, end } = upload.stored;
+    for (let at = begin; at < end; at += chunk) {
+      const part: Part = { upload, begin: at, end: Math.min(at + chunk, end) };
+      const last = reads.at(-1);
+      if (
+        last?.source === source &&
+        part.begin >= last.begin &&
+        part.begin - last.end <= gapBytes &&
+        part.end - last.begin <= chunk
+      ) {
+        last.parts.push(part);
+        last.end = Math.max(last.end, part.end);
+      } else {
+        reads.push({ source, begin: part.begin, end: part.end, parts: [part] });
+      }
+    }
+  }
+  return reads;
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
+export interface UploadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of tensor data transferred, and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Transfers all `uploads`. On failure or abort the targets hold garbage; the caller releases them. */
+export async function upload(
+  device: UploadDevice,
+  uploads: readonly Upload[],
+  options: UploadOptions = {},
+  chunk = chunkBytes,
+): Promise<void> {
+  const reads = planReads(uploads, chunk);
+  const total = uploads.reduce((n, { stored }) => n + stored.end - stored.begin, 0);
+  const scratch = new ArrayBuffer(scratchBytes(reads));
+  const buffers = reads.slice(0, readAhead).map(() => new Uint8Array(longest(reads)));
+  const ahead: Promise<Uint8Array>[] = [];
+  const start = (i: number) => {
+    const read = reads[i];
+    if (!read) return;
+    const bytes = read.source.read(read.begin, read.end - read.begin, buffers[i % readAhead]);
+    bytes.catch(() => {}); // reported where it is awaited; must not go unhandled until then
+    ahead.push(bytes);
+  };
+  let done = 0;
+  let staged = 0;
+  try {
+    for (let i = 0; i < readAhead; i++) start(i);
+    for (const [i, read] of reads.entries()) {
+      throwIfAborted(options.signal);
+      const bytes = await (ahead.shift() as Promise<Uint8Array>);
+      for (const part of read.parts) {
+        staged += writePart(
+          device,
+          part,
+          bytes.subarray(part.begin - read.begin, part.end - read.begin),
+          scratch,
+        );
+        done += part.end - part.begin;
+        if (staged >= stagedBytes) {
+          await device.idle();
+          staged = 0;
+        }
+      }
+      start(i + readAhead);
+      options.onProgress?.(done, total);
+    }
+    await device.idle();
+    throwIfAborted(options.signal);
+  } finally {
+    await Promise.allSettled(ahead);
+  }
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CancelledError("loading was cancelled");
+}
+
+/** Converts one part and writes it. Returns the bytes written. */
+function writePart(device: UploadDevice, part: Part, bytes: Uint8Array, scratch: ArrayBuffer): number {
+  const { stored, target, dtype, firstElement } = part.upload;
+  const elementBytes = storedBytes[stored.dtype];
+  const skipped = (part.begin - stored.begin) / elementBytes;
+  const data = convertStored(stored, dtype, bytes, scratch, skipped);
+  device.write(target, data, (firstElement + skipped) * data.BYTES_PER_ELEMENT);
+  return data.byteLength;
+}
+
+/** `convert` with the tensor's name in the error. `firstIndex` is the index of the chunk's first element. */
+export function convertStored(
+  stored: StoredTensor,
+  dtype: DType,
+  bytes: Uint8Array,
+  out: ArrayBuffer,
+  firstIndex = 0,
+): ReturnType<typeof convert> {
+  try {
+    return convert(stored.dtype, dtype, bytes, out);
+  } catch (cause) {
+    if (!(cause instanceof ConversionError)) throw cause;
+    throw new CheckpointError(
+      `element ${firstIndex + cause.index} does not fit ${dtype}${dtype === "f16" ? "; load as f32" : ""}`,
+      { file: stored.source.name, tensor: stored.name, found: String(cause.value) },
+      { cause },
+    );
+  }
+}
+
+const longest = (reads: readonly Read[]) => reads.reduce((n, r) => Math.max(n, r.end - r.begin), 0);
+
+/** Room for the largest converted part: no target element has more than 4 bytes. */
+function scratchBytes(reads: readonly Read[]): number {
+  let most = 0;
+  for (const { parts } of reads) {
+    for (const { upload: u, begin, end } of parts) {
+      most = Math.max(most, ((end - begin) / storedBytes[u.stored.dtype]) * 4);
+    }
+  }
+  return most;
+}
