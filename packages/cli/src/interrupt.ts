@@ -1,0 +1,31 @@
+import { constants } from "node:os";
+
+/** A terminal's Ctrl-C reaches this process directly and through the launcher; both within this many milliseconds. */
+const echo = 500;
+
+/**
+ * A signal that aborts on the first SIGINT or SIGTERM, so that work stops at its next step and cleans up after itself.
+ * A second one, later, ends the process at once. Call `release` when the work is done.
+ */
+export function interruptible(): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  let first = 0;
+  const interrupt = (name: NodeJS.Signals) => {
+    if (!controller.signal.aborted) {
+      first = performance.now();
+      controller.abort(new Error(`interrupted by ${name}`));
+      process.exitCode = 128 + constants.signals[name];
+    } else if (performance.now() - first > echo) {
+      process.exit(128 + constants.signals[name]);
+    }
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  return {
+    signal: controller.signal,
+    release() {
+      process.off("SIGINT", interrupt);
+      process.off("SIGTERM", interrupt);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import { isatty, WriteStream } from "node:tty";
+import { isRoutineMessage } from "@mask-llava/runtime/node/native-messages";
+import { LineFilter } from "./line-filter.ts";
+
+/** Set in the environment of the process that does the work. */
+const supervised = "MASK_LLAVA_SUPERVISED";
+/** The file descriptor at which that process finds the terminal, where there is one. */
+const terminalDescriptor = 3;
+const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Runs the program behind the `mask-llava` command, whose file is `bin`.
+ *
+ * Dawn and Vulkan drivers write to the process' file descriptor 2 directly, past `process.stderr`, and Node cannot put
+ * another file there. So the work is done in a child process whose stderr is a pipe to this one, which drops the lines
+ * known to be routine and passes on everything else (a crash's last words too). The terminal itself is handed to the
+ * child as another descriptor, so that progress bars still see a terminal. With `--verbose`, and for help, everything
+ * happens in this process and nothing is dropped.
+ */
+export async function launch(bin: string, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  if (process.env[supervised]) {
+    delete process.env[supervised];
+    becomeWorker();
+  } else if (needsSupervision(argv, process.platform)) {
+    await supervise(bin, argv);
+    return;
+  }
+  await import("./main.ts");
+}
+
+/** True where native code may be loaded and its messages are not wanted. */
+export function needsSupervision(argv: readonly string[], platform: string): boolean {
+  const [command] = argv;
+  if (platform !== "linux" || command === undefined || command === "help") return false;
+  const end = argv.indexOf("--");
+  const flags = end < 0 ? argv : argv.slice(0, end);
+  return !flags.some((flag) => ["--verbose", "--help", "-h", "--version", "-V"].includes(flag));
+}
+
+/** Takes the terminal for stderr, and ends when the supervisor is gone without having said so. */
+function becomeWorker(): void {
+  if (isatty(terminalDescriptor)) {
+    Object.defineProperty(process, "stderr", {
+      value: new WriteStream(terminalDescriptor),
+      configurable: true,
+    });
+  }
+  process.once("disconnect", () => process.exit(128 + constants.signals.SIGHUP));
+  process.channel?.unref();
+}
+
+async function supervise(bin: string, argv: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [...process.execArgv, bin, ...argv], {
+    stdio: ["inherit", "inherit", "pipe", isatty(2) ? 2 : "ignore", "ipc"],
+    env: { ...process.env, [supervised]: "1" },
+  });
+  // A signal from the terminal reaches both processes, one from elsewhere only this; the child takes two for one.
+  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  for (const signal of forwarded) process.on(signal, forward);
+  const filter = new LineFilter(
+    (line) => !isRoutineMessage(line),
+    (text) => process.stderr.write(text),
+  );
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => filter.push(text));
+  const { code, signal } = await ended(child);
+  filter.end();
+  for (const name of forwarded) process.off(name, forward);
+  if (code !== null) {
+    process.exitCode = code;
+  } else if (signal && (forwarded as readonly string[]).includes(signal)) {
+    process.kill(process.pid, signal); // So that a shell sees what ended it.
+  } else {
+    process.stderr.write(
+      `mask-llava: ended by ${signal ?? "an unknown signal"}; --verbose shows what the driver says\n`,
+    );
+    process.exitCode = 128 + (signal ? constants.signals[signal] : 0);
+  }
+}
+
+function ended(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+}
