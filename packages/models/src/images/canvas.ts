@@ -17,7 +17,11 @@ export function place(
   const height = Math.min(image.height - top, canvas.height - y);
   if (width === canvas.width && height === canvas.height) return crop(image, { left, top, width, height });
   const data = new Uint8Array(canvas.height * canvas.width * channels);
-  if (colour.some((c) => c !== 0)) for (let i = 0; i < data.length; i++) data[i] = colour[i % channels]!;
+  if (colour.some((c) => c !== 0)) {
+    data.set(colour);
+    // Doubling: a loop over the bytes would cost more than the resize that follows.
+    for (let done = channels; done < data.length; done *= 2) data.copyWithin(done, 0, done);
+  }
   for (let row = 0; row < height; row++) {
     const from = ((top + row) * image.width + left) * channels;
     data.set(image.data.subarray(from, from + width * channels), ((y + row) * canvas.width + x) * channels);

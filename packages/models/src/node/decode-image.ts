@@ -164,20 +164,33 @@ async function decodeWithSharp(
 }
 
 function decodeError(error: unknown, bytes: Uint8Array, format: Format, name: string): ImageError {
-  const problem = error instanceof Error ? error.message.split("\n")[0]! : String(error);
-  const truncated =
-    format === "PNG"
-      ? !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes("IEND")
-      : format === "WebP"
-        ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true) + 8 > bytes.length
-        : /premature end|read error|end of file|bad seek/i.test(error instanceof Error ? error.message : "");
-  return truncated
-    ? new ImageError(
-        "TRUNCATED",
-        `${name}: the ${format} is cut short at ${bytes.length} bytes (${problem})`,
-        {
-          cause: error,
-        },
-      )
-    : new ImageError("CORRUPT", `${name}: the ${format} is damaged (${problem})`, { cause: error });
+  const problem = error instanceof Error ? error.message : String(error);
+  const line = problem.split("\n")[0]!;
+  return isCutShort(bytes, format, problem)
+    ? new ImageError("TRUNCATED", `${name}: the ${format} is cut short at ${bytes.length} bytes (${line})`, {
+        cause: error,
+      })
+    : new ImageError("CORRUPT", `${name}: the ${format} is damaged (${line})`, { cause: error });
+}
+
+/** Tells missing bytes from wrong ones, in a file that could not be decoded. */
+function isCutShort(bytes: Uint8Array, format: Format, problem: string): boolean {
+  if (/premature end|read error at|end of file|bad seek/i.test(problem)) return true;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  switch (format) {
+    case "PNG":
+      return !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes("IEND");
+    case "WebP":
+      return view.getUint32(4, true) + 8 > bytes.length;
+    case "TIFF": {
+      // Its directory often comes last.
+      if (bytes.length < 8) return true;
+      const little = bytes[0] === 0x49;
+      const directory = view.getUint32(4, little);
+      if (directory + 2 > bytes.length) return true;
+      return directory + 2 + 12 * view.getUint16(directory, little) > bytes.length;
+    }
+    default:
+      return false;
+  }
 }
