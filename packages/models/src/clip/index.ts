@@ -1,0 +1,5 @@
+export * from "./config.ts";
+export * from "./model.ts";
+export * from "./names.ts";
+export * from "./text.ts";
+export * from "./vision.ts";

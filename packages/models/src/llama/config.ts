@@ -1,0 +1,85 @@
+import { z } from "zod";
+import { activationSchema } from "../nn/index.ts";
+
+const count = z.number().int().positive();
+const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
+
+/** Rotary settings: `rope_parameters` of transformers 5; older files say `rope_theta` and `rope_scaling` with `type` or `rope_type`. */
+const ropeSchema = z.looseObject({
+  rope_type: z.string().optional(),
+  type: z.string().optional(),
+  rope_theta: z.number().positive().optional(),
+  partial_rotary_factor: z.number().positive().max(1).optional(),
+  factor: z.number().positive().optional(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: count.optional(),
+});
+
+/** Rotary settings as the runtime's `ropeFrequencies` takes them. */
+export interface RopeConfig {
+  readonly rope_type: string;
+  readonly rope_theta: number;
+  readonly factor?: number | undefined;
+  readonly low_freq_factor?: number | undefined;
+  readonly high_freq_factor?: number | undefined;
+  readonly original_max_position_embeddings?: number | undefined;
+}
+
+/** Hugging Face's `LlamaConfig`, with its defaults. */
+export const llamaConfigSchema = z
+  .object({
+    model_type: z.literal("llama").default("llama"),
+    vocab_size: count.default(32000),
+    hidden_size: count.default(4096),
+    intermediate_size: count.default(11008),
+    num_hidden_layers: count.default(32),
+    num_attention_heads: count.default(32),
+    num_key_value_heads: count.nullish(),
+    head_dim: count.nullish(),
+    hidden_act: activationSchema.default("silu"),
+    max_position_embeddings: count.default(2048),
+    rms_norm_eps: z.number().positive().default(1e-6),
+    tie_word_embeddings: z.boolean().default(false),
+    attention_bias: z.boolean().default(false),
+    mlp_bias: z.boolean().default(false),
+    rope_theta: z.number().positive().optional(),
+    rope_scaling: ropeSchema.nullish(),
+    rope_parameters: ropeSchema.nullish(),
+    bos_token_id: idList.nullish(),
+    eos_token_id: idList.nullish(),
+  })
+  .transform((c, context) => {
+    const heads = c.num_attention_heads;
+    const kvHeads = c.num_key_value_heads ?? heads;
+    if (heads % kvHeads !== 0) {
+      context.addIssue({
+        code: "custom",
+        path: ["num_key_value_heads"],
+        message: "does not divide num_attention_heads",
+      });
+    }
+    if (!c.head_dim && c.hidden_size % heads !== 0) {
+      context.addIssue({
+        code: "custom",
+        path: ["num_attention_heads"],
+        message: "does not divide hidden_size, and there is no head_dim",
+      });
+    }
+    const headDim = c.head_dim ?? Math.floor(c.hidden_size / heads);
+    if (headDim % 2 !== 0)
+      context.addIssue({
+        code: "custom",
+        path: ["head_dim"],
+        message: "is odd: rotary positions need pairs",
+      });
+    const { rope_theta, rope_scaling, rope_parameters, ...rest } = c;
+    const scaling = rope_parameters ?? rope_scaling ?? {};
+    const rope: RopeConfig = {
+      ...scaling,
+      rope_type: scaling.rope_type ?? scaling.type ?? "default",
+      rope_theta: scaling.rope_theta ?? rope_theta ?? 10000,
+    };
+    return { ...rest, num_key_value_heads: kvHeads, head_dim: headDim, rope };
+  });
+export type LlamaConfig = z.output<typeof llamaConfigSchema>;

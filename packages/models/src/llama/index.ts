@@ -1,0 +1,4 @@
+export * from "./config.ts";
+export * from "./kv-cache.ts";
+export * from "./network.ts";
+export * from "./rope-table.ts";

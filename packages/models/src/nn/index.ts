@@ -1,0 +1,5 @@
+export * from "./activations.ts";
+export * from "./layer-norm.ts";
+export * from "./linear.ts";
+export * from "./normalize.ts";
+export * from "./transformer-block.ts";

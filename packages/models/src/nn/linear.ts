@@ -1,0 +1,26 @@
+import { type LinearOptions, linear, type Recorder, type Tensor } from "@mask-llava/runtime";
+import type { Weights } from "../checkpoint/index.ts";
+
+/** y = activation(x Wᵀ + b) + residual; the weight in the checkpoint's dtype, the bias in f32. */
+export class Linear {
+  readonly weight: Tensor; // [N, K]
+  readonly bias: Tensor | undefined; // [N]
+
+  constructor(weight: Tensor, bias?: Tensor) {
+    this.weight = weight;
+    this.bias = bias;
+  }
+
+  /** `weight` [outputs, inputs] and, unless `bias` is false, `bias` [outputs] below the cursor. */
+  static load(w: Weights, inputs: number, outputs: number, options: { bias?: boolean } = {}): Linear {
+    const weight = w.take("weight", [outputs, inputs]);
+    return new Linear(
+      weight,
+      options.bias === false ? undefined : w.take("bias", [outputs], { dtype: "f32" }),
+    );
+  }
+
+  forward(cmd: Recorder, x: Tensor, options: Omit<LinearOptions, "bias"> = {}): Tensor {
+    return linear(cmd, x, this.weight, { ...options, bias: this.bias }); // [.., N]
+  }
+}
