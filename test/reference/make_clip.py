@@ -28,24 +28,25 @@ FIXTURES = {
         seed=11,
         older=True,
         projection=22,
-        vision=dict(hidden_size=30, intermediate_size=70, num_hidden_layers=3, num_attention_heads=5, image_size=40, patch_size=8, hidden_act="quick_gelu"),
+        vision=dict(hidden_size=30, intermediate_size=50, num_hidden_layers=3, num_attention_heads=5, image_size=40, patch_size=8, hidden_act="quick_gelu"),
         text=dict(hidden_size=28, intermediate_size=60, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=19, hidden_act="quick_gelu"),
         picture=("picture.png", (61, 47)),
         second=("tall.jpg", (33, 90)),
         interpolated={"larger": (56, 72), "smaller": (32, 24)},
-        logit_scale=2.9,
+        logit_scale=2.0,
     ),
     # As transformers saves today; an added token above eos, so pooling must look for eos_token_id itself.
     "clip-gelu": dict(
         seed=12,
+        dtype="float16",
         older=False,
         projection=27,
-        vision=dict(hidden_size=44, intermediate_size=90, num_hidden_layers=4, num_attention_heads=4, image_size=45, patch_size=7, hidden_act="gelu", layer_norm_eps=1e-6),
-        text=dict(hidden_size=26, intermediate_size=75, num_hidden_layers=3, num_attention_heads=2, max_position_embeddings=24, hidden_act="gelu"),
+        vision=dict(hidden_size=44, intermediate_size=58, num_hidden_layers=3, num_attention_heads=4, image_size=45, patch_size=7, hidden_act="gelu", layer_norm_eps=1e-6),
+        text=dict(hidden_size=26, intermediate_size=45, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=24, hidden_act="gelu"),
         picture=("picture.jpg", (80, 52)),
         second=("small.png", (21, 30)),
         interpolated={"larger": (49, 70), "smaller": (28, 42)},
-        logit_scale=2.6592,
+        logit_scale=2.3,
     ),
 }
 
@@ -98,7 +99,8 @@ def write_model(directory, spec, tokenizer):
         state["text_model.embeddings.position_ids"] = model.text_model.embeddings.position_ids
         update_json(directory / "config.json", text_config_dict=None, vision_config_dict=None, torch_dtype="float32", dtype=..., transformers_version="4.16.0.dev0")
     else:
-        update_json(directory / "config.json", dtype="float32")
+        state = {name: tensor.to(getattr(torch, spec["dtype"])) for name, tensor in state.items()}
+        update_json(directory / "config.json", dtype=spec["dtype"])
     save_weights(directory / "model.safetensors", state)
 
 
@@ -123,7 +125,7 @@ def write_processor(directory, spec):
 
 
 def expect(directory, spec):
-    model = CLIPModel.from_pretrained(directory, attn_implementation="eager").eval()
+    model = CLIPModel.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
     processor = CLIPImageProcessorPil.from_pretrained(directory)
     # Not AutoTokenizer: CLIPTokenizer of transformers 5.12 does not construct with every version of tokenizers.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(directory)
@@ -139,7 +141,8 @@ def expect(directory, spec):
         words = model.text_model(input_ids=text["input_ids"], attention_mask=text["attention_mask"], output_hidden_states=True)
         joint = model(pixel_values=tensors["pixel_values"], **text)
         second = model(pixel_values=tensors["second.pixel_values"], **text)
-    add_vision(tensors, "", vision, joint)
+    tensors |= {f"vision.hidden_states.{i}": state for i, state in enumerate(vision.hidden_states)}
+    add_vision_ends(tensors, "", vision, joint)
     tensors |= {"input_ids": text["input_ids"], "attention_mask": text["attention_mask"]}
     tensors |= {f"text.hidden_states.{i}": state for i, state in enumerate(words.hidden_states)}
     tensors |= {"text.last_hidden_state": words.last_hidden_state, "text.pooler_output": words.pooler_output}
@@ -151,7 +154,8 @@ def expect(directory, spec):
             vision = model.vision_model(pixel_values=resized["pixel_values"], interpolate_pos_encoding=True, output_hidden_states=True)
             joint = model(pixel_values=resized["pixel_values"], interpolate_pos_encoding=True, **text)
         tensors[f"{case}.pixel_values"] = resized["pixel_values"]
-        add_vision(tensors, f"{case}.", vision, joint)
+        tensors[f"{case}.vision.hidden_states.0"] = vision.hidden_states[0]
+        add_vision_ends(tensors, f"{case}.", vision, joint)
     save_tensors(directory / "expect.safetensors", tensors)
     assert margins(tensors["probs"]).min() > 0.05
     save_json(
@@ -171,8 +175,7 @@ def expect(directory, spec):
     print("   probs", tensors["probs"].tolist())
 
 
-def add_vision(tensors, prefix, vision, joint):
-    tensors |= {f"{prefix}vision.hidden_states.{i}": state for i, state in enumerate(vision.hidden_states)}
+def add_vision_ends(tensors, prefix, vision, joint):
     tensors[f"{prefix}last_hidden_state"] = vision.last_hidden_state
     tensors[f"{prefix}pooler_output"] = vision.pooler_output
     tensors[f"{prefix}image_embeds"] = joint.image_embeds

@@ -33,7 +33,7 @@ FIXTURES = {
         tokenizer="llama3",
         dtype=torch.float32,
         # head_dim is not hidden_size / heads; biases on q, k, v and o.
-        config=dict(hidden_size=44, intermediate_size=90, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=14, attention_bias=True, tie_word_embeddings=False, max_position_embeddings=160, rms_norm_eps=1e-5),
+        config=dict(hidden_size=36, intermediate_size=70, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=14, attention_bias=True, tie_word_embeddings=False, max_position_embeddings=160, rms_norm_eps=1e-5),
         rope=dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
         pad_vocab=6,
     ),
@@ -42,7 +42,7 @@ FIXTURES = {
         tokenizer="llama3-blocks",
         dtype=torch.bfloat16,
         shards=3,
-        config=dict(hidden_size=40, intermediate_size=106, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=1, tie_word_embeddings=True, max_position_embeddings=512, rms_norm_eps=1e-5),
+        config=dict(hidden_size=40, intermediate_size=86, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=1, tie_word_embeddings=True, max_position_embeddings=512, rms_norm_eps=1e-5),
         # One wavelength left alone, one between the two bounds, the others divided by the factor.
         rope=dict(
             rope_theta=10000.0,

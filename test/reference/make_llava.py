@@ -1,5 +1,7 @@
 """LLaVA-1.5 fixtures: feature layers and strategies, four generations of tensor names, both ways to make a square."""
 
+import copy
+
 import chat_templates
 import numpy as np
 import torch
@@ -54,7 +56,7 @@ FIXTURES = {
         legacy_tokenizer=False,
         dtype=torch.float32,
         vision=dict(hidden_size=30, intermediate_size=62, num_hidden_layers=4, num_attention_heads=3, image_size=35, patch_size=7, hidden_act="quick_gelu"),
-        text=dict(hidden_size=36, intermediate_size=70, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=3),
+        text=dict(hidden_size=30, intermediate_size=56, num_hidden_layers=3, num_attention_heads=5, num_key_value_heads=5),
     ),
     # As transformers 5 saves it (processor_config.json holds the image processor); padding by do_pad; a layer
     # counted from the start; no projector bias.
@@ -65,7 +67,7 @@ FIXTURES = {
         strategy="full",
         pad="do_pad",
         legacy_tokenizer=False,
-        dtype=torch.float32,
+        dtype=torch.bfloat16,
         projector_bias=False,
         vision=dict(hidden_size=28, intermediate_size=50, num_hidden_layers=3, num_attention_heads=2, image_size=32, patch_size=8, hidden_act="gelu"),
         text=dict(hidden_size=32, intermediate_size=66, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=10),
@@ -256,7 +258,7 @@ def write_model(directory, spec, model, config, tokenizer):
     for old in directory.glob("model*"):
         old.unlink()
     if spec["names"] == "saved":
-        model.save_pretrained(directory)
+        copy.deepcopy(model).to(spec["dtype"]).save_pretrained(directory)
         (directory / "model.safetensors").chmod(0o644)
     else:
         config.save_pretrained(directory)
@@ -333,7 +335,7 @@ def expect(directory, spec, processor, pictures, model, one, two, sequences):
     save_tensors(directory / "expect.safetensors", tensors)
     tokenizer = processor.tokenizer
     start = one["input_ids"].shape[1]
-    text = {"tokenizer": cases(directory, np.random.default_rng(spec["seed"]))} if spec["names"] in ("modules", "hub") else {}
+    text = {"tokenizer": cases(directory, np.random.default_rng(spec["seed"]))} if spec["names"] == "modules" else {}
     words = dict(skip_special_tokens=True, clean_up_tokenization_spaces=False)
     save_json(
         directory / "expect.json",
