@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { ConversionError, canConvert, convert, defaultTarget } from "./convert.ts";
 
 const bytesOf = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
-const out = () => new ArrayBuffer(1 << 20);
+const shared = new ArrayBuffer(1 << 20);
+const out = () => shared;
 const bf16 = (...values: number[]) =>
   bytesOf(Uint16Array.from(new Uint32Array(new Float32Array(values).buffer), (x) => x >>> 16));
 
