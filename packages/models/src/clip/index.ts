@@ -1,4 +1,5 @@
 export * from "./config.ts";
+export * from "./encoder.ts";
 export * from "./model.ts";
 export * from "./names.ts";
 export * from "./text.ts";

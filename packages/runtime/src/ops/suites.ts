@@ -1,6 +1,21 @@
 import type { OpSuite } from "../op-case.ts";
+import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
+import { conv2dSuite } from "./conv2d/cases.ts";
+import { layerNormSuite } from "./layer-norm/cases.ts";
 import { matmulSuite } from "./matmul/cases.ts";
+import { randomUniformSuite } from "./random-uniform/cases.ts";
+import { rmsNormSuite } from "./rms-norm/cases.ts";
+import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
-export const suites: readonly OpSuite[] = [binarySuite, matmulSuite];
+export const suites: readonly OpSuite[] = [
+  conv2dSuite,
+  attentionSuite,
+  binarySuite,
+  layerNormSuite,
+  matmulSuite,
+  rmsNormSuite,
+  unarySuite,
+  randomUniformSuite,
+];

@@ -1,0 +1,128 @@
+import { type Device, type Program, softmax, type Tensor } from "@mask-llava/runtime";
+import type { CheckpointOptions, Folder, UploadOptions } from "../checkpoint/index.ts";
+import { type ImageProcessor, loadImageProcessor, type Pixels, type ProcessedImage } from "../images/index.ts";
+import { Tokenizer } from "../text/index.ts";
+import { Clip } from "./model.ts";
+
+/** What CLIP says of a picture; arrays are row-major, shapes in Hugging Face's order. */
+export interface ImageEncoding {
+  readonly processed: ProcessedImage;
+  /** [1, 1+N, D] */
+  readonly lastHiddenState: { readonly shape: readonly number[]; readonly data: Float32Array };
+  /** [1, D] */
+  readonly poolerOutput: Float32Array;
+  /** L2-normalised. [1, E] */
+  readonly imageEmbeds: Float32Array;
+}
+
+export interface TextEncoding {
+  /** [texts, T], padded with the last token of each text. */
+  readonly inputIds: { readonly shape: readonly [number, number]; readonly data: Int32Array };
+  /** L2-normalised. [texts, E] */
+  readonly textEmbeds: Float32Array;
+}
+
+/** Pictures and texts to embeddings: CLIP with its processor and its tokenizer. Owns the model. */
+export class ClipEncoder implements Disposable {
+  readonly clip: Clip;
+  readonly processor: ImageProcessor;
+  readonly #folder: Folder;
+  #tokenizer: Promise<Tokenizer> | undefined;
+  #image: { pixels: Tensor; program: Program; outputs: Tensor[] } | undefined;
+
+  private constructor(clip: Clip, processor: ImageProcessor, folder: Folder) {
+    this.clip = clip;
+    this.processor = processor;
+    this.#folder = folder;
+  }
+
+  static async load(
+    device: Device,
+    folder: Folder,
+    options: CheckpointOptions & UploadOptions = {},
+  ): Promise<ClipEncoder> {
+    const processor = await loadImageProcessor(folder, "clip");
+    return new ClipEncoder(await Clip.load(device, folder, options), processor, folder);
+  }
+
+  /** Encodes a picture; the program is recorded at the first and replayed for the others. */
+  async encodeImage(picture: Pixels): Promise<ImageEncoding> {
+    const processed = this.processor.process(picture);
+    const { pixels, program, outputs } = await this.#imageProgram(processed.shape);
+    this.clip.device.write(pixels, processed.pixelValues);
+    const [last, pooled, embeds] = await program.runAndRead(outputs);
+    return {
+      processed,
+      lastHiddenState: { shape: outputs[0]?.shape ?? [], data: last as Float32Array },
+      poolerOutput: pooled as Float32Array,
+      imageEmbeds: embeds as Float32Array,
+    };
+  }
+
+  /** Encodes texts, cut to the positions that the text tower has. */
+  async encodeTexts(texts: readonly string[]): Promise<TextEncoding> {
+    this.#tokenizer ??= Tokenizer.load(this.#folder);
+    const tokenizer = await this.#tokenizer;
+    const { device, text } = this.clip;
+    const maxLength = text.config.max_position_embeddings;
+    const ids = texts.map((t) => tokenizer.encode(t, { maxLength }));
+    const length = Math.max(...ids.map((i) => i.length));
+    // what stands behind the end of a text does not matter to a causal tower: the end token, as CLIP's tokenizer pads
+    const padded = ids.map((i) => [...i, ...Array<number>(length - i.length).fill(i.at(-1) ?? 0)]);
+    const ends = text.endPositions(padded).map((end, row) => row * length + end);
+    const shape = [texts.length, length] as const;
+    using idTensor = device.tensor({ shape, dtype: "u32", label: "input_ids" }, Uint32Array.from(padded.flat()));
+    using endTensor = device.tensor({ shape: [texts.length], dtype: "u32", label: "ends" }, Uint32Array.from(ends));
+    const cmd = device.record("clip text");
+    const embeds = this.clip.textEmbeds(cmd, text.forward(cmd, idTensor, endTensor).pooled); // [texts, E]
+    using program = await cmd.finish({ outputs: [embeds] });
+    const [textEmbeds] = await program.runAndRead([embeds]);
+    return { inputIds: { shape, data: Int32Array.from(padded.flat()) }, textEmbeds: textEmbeds as Float32Array };
+  }
+
+  /** Zero-shot probabilities of texts for one picture: softmax of the scaled cosines. [1, texts] */
+  async probabilities(image: ImageEncoding, texts: TextEncoding): Promise<Float32Array> {
+    const { device, config } = this.clip;
+    const width = config.projection_dim;
+    const count = texts.inputIds.shape[0];
+    using i = device.tensor({ shape: [1, width], dtype: "f32", label: "image_embeds" }, image.imageEmbeds);
+    using t = device.tensor({ shape: [count, width], dtype: "f32", label: "text_embeds" }, texts.textEmbeds);
+    const cmd = device.record("clip probabilities");
+    const probs = softmax(cmd, this.clip.logits(cmd, i, t)); // [1, texts]
+    using program = await cmd.finish({ outputs: [probs] });
+    const [result] = await program.runAndRead([probs]);
+    return result as Float32Array;
+  }
+
+  dispose(): void {
+    this.#image?.program.dispose();
+    this.#image?.pixels.dispose();
+    this.#image = undefined;
+    this.clip.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #imageProgram(shape: readonly number[]) {
+    if (this.#image && this.#image.pixels.shape.join() === shape.join()) return this.#image;
+    this.#image?.program.dispose();
+    this.#image?.pixels.dispose();
+    this.#image = undefined;
+    const { device, vision } = this.clip;
+    const pixels = device.tensor({ shape, dtype: "f32", label: "pixel_values" });
+    const cmd = device.record("clip vision");
+    const { lastHiddenState } = vision.forward(cmd, pixels, { resample: { antialias: false } }); // [1, 1+N, D]
+    const pooled = vision.pool(cmd, lastHiddenState); // [1, D]
+    const embeds = this.clip.imageEmbeds(cmd, pooled); // [1, E]
+    const outputs = [lastHiddenState, pooled, embeds];
+    try {
+      this.#image = { pixels, program: await cmd.finish({ outputs }), outputs };
+    } catch (error) {
+      pixels.dispose();
+      throw error;
+    }
+    return this.#image;
+  }
+}
