@@ -23,22 +23,41 @@ function gcd(a: number, b: number): number {
  * aligned byte. One window where everything fits, which is nearly always.
  */
 export function rowWindows(rows: number, parts: readonly Rows[], caps: Capabilities): RowWindow[] {
-  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: align } = caps.limits;
+  const limit = caps.limits.maxStorageBufferBindingSize;
   if (parts.every(({ tensor }) => tensor.storage.bytes <= limit)) return [{ start: 0, count: rows }];
+  const windows = byteWindows(
+    rows,
+    parts.map(({ tensor, width }) => width * bytesPerElement(tensor.dtype)),
+    caps,
+  );
+  if (windows) return windows;
+  const names = parts.map(({ tensor }) => formatSpec(tensor)).join(", ");
+  throw new KernelError(`no window of whole rows of ${names} fits a binding of ${limit} bytes`);
+}
+
+/**
+ * `rowWindows` by the bytes of a row of each part, with at most `limitRows` rows a window; undefined where no whole rows
+ * fit.
+ */
+export function byteWindows(
+  rows: number,
+  rowBytes: readonly number[],
+  caps: Capabilities,
+  limitRows = rows,
+): RowWindow[] | undefined {
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: align } = caps.limits;
+  if (limitRows >= rows && rowBytes.every((bytes) => Math.ceil((rows * bytes) / 16) * 16 <= limit))
+    return [{ start: 0, count: rows }];
   let step = 1;
-  let most = rows;
-  for (const { tensor, width } of parts) {
-    const rowBytes = width * bytesPerElement(tensor.dtype);
-    const period = align / gcd(align, rowBytes);
+  let most = limitRows;
+  for (const bytes of rowBytes) {
+    const period = align / gcd(align, bytes);
     step = (step * period) / gcd(step, period);
     // 16 bytes less, as a window is bound in whole vec4s
-    most = Math.min(most, Math.floor((limit - 16) / rowBytes));
+    most = Math.min(most, Math.floor((limit - 16) / bytes));
   }
   const count = Math.floor(most / step) * step;
-  if (count < 1) {
-    const names = parts.map(({ tensor }) => formatSpec(tensor)).join(", ");
-    throw new KernelError(`no window of whole rows of ${names} fits a binding of ${limit} bytes`);
-  }
+  if (count < 1) return undefined;
   const windows: RowWindow[] = [];
   for (let start = 0; start < rows; start += count)
     windows.push({ start, count: Math.min(count, rows - start) });
