@@ -1,0 +1,78 @@
+import { wgsl } from "./wgsl.ts";
+
+/** How the threads of a workgroup combine their values: `subgroup` where the device has subgroups, else a tree. */
+export type ReductionMode = "subgroup" | "workgroup";
+
+export interface Reduction {
+  /** `fn reduce(value: T, t: ReduceThread) -> T`, the same result in every thread. May be called more than once. */
+  readonly code: string;
+  readonly enable: readonly string[];
+  /** Parameters of the entry point; `thread` names them. */
+  readonly parameters: string;
+  /** Expression of the ReduceThread in the entry point. */
+  readonly thread: string;
+}
+
+/**
+ * Workgroup-wide sum or maximum of one value a thread, for workgroups of `size` threads (a power of two) in one
+ * dimension. Call it in uniform control flow. The subgroup mode assumes nothing of how threads map to subgroups: the
+ * elected thread of each writes its own place, all others write the identity.
+ */
+export function reduction(
+  mode: ReductionMode,
+  type: "f32" | "u32",
+  operation: "add" | "max",
+  size: number,
+): Reduction {
+  // the identity of max is only ever needed for keys, where 0 is the least
+  const identity = type === "f32" ? "0.0" : "0u";
+  const combine = operation === "add" ? "a + b" : "max(a, b)";
+  if (mode === "subgroup") {
+    const whole = operation === "add" ? "subgroupAdd" : "subgroupMax";
+    return {
+      enable: ["subgroups"],
+      parameters:
+        "@builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32",
+      thread: "ReduceThread(li, lane, lanes)",
+      code: wgsl`
+struct ReduceThread { index: u32, lane: u32, lanes: u32 }
+var<workgroup> reduce_parts: array<${type}, ${size}>;
+fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
+  let mine = ${whole}(value);
+  reduce_parts[t.index] = select(${identity}, mine, subgroupElect());
+  workgroupBarrier();
+  var a = ${identity};
+  for (var i = t.lane; i < ${size}u; i += t.lanes) {
+    let b = reduce_parts[i];
+    a = ${combine};
+  }
+  let result = ${whole}(a);
+  workgroupBarrier();
+  return result;
+}`,
+    };
+  }
+  return {
+    enable: [],
+    parameters: "@builtin(local_invocation_index) li: u32",
+    thread: "ReduceThread(li)",
+    code: wgsl`
+struct ReduceThread { index: u32 }
+var<workgroup> reduce_parts: array<${type}, ${size}>;
+fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
+  reduce_parts[t.index] = value;
+  workgroupBarrier();
+  for (var half = ${size / 2}u; half > 0u; half >>= 1u) {
+    if (t.index < half) {
+      let a = reduce_parts[t.index];
+      let b = reduce_parts[t.index + half];
+      reduce_parts[t.index] = ${combine};
+    }
+    workgroupBarrier();
+  }
+  let result = reduce_parts[0];
+  workgroupBarrier();
+  return result;
+}`,
+  };
+}
