@@ -1,1 +1,2 @@
-export {};
+export * from "./checkpoint/index.ts";
+export * from "./text/index.ts";

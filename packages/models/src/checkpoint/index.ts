@@ -1,10 +1,30 @@
-export * from "./byte-source.ts";
-export * from "./checkpoint.ts";
-export * from "./config.ts";
-export * from "./errors.ts";
-export * from "./folder.ts";
-export * from "./safetensors.ts";
-export * from "./tensor-index.ts";
+export {
+  type ByteSource,
+  checkRange,
+  type Fetch,
+  HttpSource,
+  MemorySource,
+} from "./byte-source.ts";
+export { Checkpoint, type CheckpointOptions, type FloatDType, weightBytes } from "./checkpoint.ts";
+export { parseConfig } from "./config.ts";
+export { CheckpointError, type CheckpointIssue, ConfigError } from "./errors.ts";
+export {
+  checkFileName,
+  type Folder,
+  HttpFolder,
+  MemoryFolder,
+  readJson,
+  readText,
+  requireJson,
+} from "./folder.ts";
+export {
+  readSafetensors,
+  type SafetensorsHeader,
+  type StoredDType,
+  type StoredTensor,
+  storedBytes,
+} from "./safetensors.ts";
+export { type RenameRule, rename, TensorIndex } from "./tensor-index.ts";
 export type { UploadOptions } from "./upload.ts";
-export * from "./weights.ts";
-export * from "./write-safetensors.ts";
+export { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
+export { encodeSafetensors, type HostTensorData, writeSafetensors } from "./write-safetensors.ts";
