@@ -17,6 +17,7 @@ export {
   readText,
   requireJson,
 } from "./folder.ts";
+export { RandomWeights } from "./random-weights.ts";
 export {
   readSafetensors,
   type SafetensorsHeader,
