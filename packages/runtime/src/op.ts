@@ -25,6 +25,8 @@ export interface Variant<I, P> {
   readonly name: string;
   /** Whether this variant is correct for these shapes on a device with these capabilities. Pure. */
   supports(inputs: I, params: P, caps: Capabilities): boolean;
+  /** Whether it is also a good choice for them; absent: always. Not asked where the variant is named. Pure. */
+  prefers?(inputs: I, params: P, caps: Capabilities): boolean;
   /** The dispatches. Pure, but for `context.scratch`. */
   build(context: BuildContext<I, P>): Dispatch[];
 }
@@ -48,7 +50,7 @@ export interface Op<I, P> {
   cost(inputs: I, outputs: readonly TensorSpec[], params: P): Cost;
 }
 
-/** The variant to run: `wanted` by name, or the first that supports the inputs. */
+/** The variant to run: `wanted` by name, or the first that supports and prefers the inputs, or that supports them. */
 export function chooseVariant<I, P>(
   op: Op<I, P>,
   inputs: I,
@@ -56,9 +58,10 @@ export function chooseVariant<I, P>(
   caps: Capabilities,
   wanted?: string,
 ): Variant<I, P> {
-  const variant = op.variants.find(
+  const able = op.variants.filter(
     (v) => (wanted === undefined || v.name === wanted) && v.supports(inputs, params, caps),
   );
+  const variant = able.find((v) => v.prefers?.(inputs, params, caps) ?? true) ?? able[0];
   if (variant) return variant;
   const specs = Object.entries(inputs as InputSpecs).flatMap(([name, s]) =>
     s ? [`${name}: ${formatSpec(s)}`] : [],

@@ -44,17 +44,36 @@ function matmulCase(a: Shape, b: Shape, options: Options = {}): OpCase<MatmulInp
 
 const activations: Activation[] = ["relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "sigmoid"];
 
+const f16 = { dtype: "f16" } as const;
+const plainB = { transposeB: false } as const;
+
+/** Shapes on and off every tile's edges (8, 32, 64, 128), and K that is and is not a multiple of 4, 8 and 16. */
 export const matmulSuite = suite(matmulOp, [
   matmulCase([1, 1], [1, 1]),
-  matmulCase([3, 5], [7, 5]),
   matmulCase([33, 17], [65, 17], { bias: true }),
   matmulCase([64, 64], [64, 64]),
-  matmulCase([2, 9, 31], [35, 31], { bias: true, residual: true }),
-  matmulCase([5, 37], [37, 41], { transposeB: false, scale: 0.25 }),
+  matmulCase([150, 40], [70, 40], { bias: true, activation: "gelu", residual: true }),
+  matmulCase([2, 9, 31], [35, 31], { bias: true, residual: true, activation: "silu" }),
+  matmulCase([37], [41, 37]),
+  matmulCase([5, 37], [37, 41], { ...plainB, scale: 0.25 }),
+  matmulCase([70, 44], [44, 136], { ...plainB, scale: 0.25 }),
+  matmulCase([35, 20], [20, 33], { ...plainB, ...f16 }),
   matmulCase([3, 19, 23], [3, 29, 23], { scale: 0.5 }),
-  matmulCase([4, 13, 11], [4, 11, 9], { transposeB: false }),
-  matmulCase([1, 300], [77, 300], { dtype: "f16", bias: true }),
-  matmulCase([17, 33], [31, 33], { dtype: "f16", residual: true }),
-  matmulCase([40, 128], [96, 128], { dtype: "f16", activation: "gelu", bias: true }),
+  matmulCase([2, 3, 40, 16], [2, 3, 40, 16], { scale: 0.5 }),
+  matmulCase([4, 13, 11], [4, 11, 9], plainB),
+  matmulCase([2, 18, 24], [2, 24, 12], plainB),
+  matmulCase([17, 33], [31, 33], { ...f16, residual: true }),
+  matmulCase([40, 128], [96, 128], { ...f16, activation: "gelu", bias: true }),
+  matmulCase([21, 36], [45, 36], f16),
   ...activations.map((activation) => matmulCase([10, 20], [30, 20], { activation, bias: true })),
+  // up to four rows of A: matrix-vector products
+  matmulCase([3, 5], [7, 5]),
+  matmulCase([4, 260], [37, 260], { bias: true, activation: "gelu_tanh", residual: true }),
+  matmulCase([1, 512], [131, 512], { bias: true, residual: true }),
+  matmulCase([1, 300], [77, 300], { ...f16, bias: true }),
+  matmulCase([1, 1032], [129, 1032], { ...f16, activation: "silu", residual: true }),
+  matmulCase([2, 141], [19, 141], f16),
+  matmulCase([3, 264], [45, 264], { ...f16, scale: 0.125, bias: true }),
+  matmulCase([5, 1, 64], [5, 30, 64], { scale: 0.125 }),
+  matmulCase([3, 2, 72], [3, 11, 72], f16),
 ]);

@@ -3,8 +3,10 @@ import { DTypeError } from "../../errors.ts";
 import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
 import { bytesPerElement, formatSpec, sizeOf, type Tensor } from "../../tensor.ts";
+import { matvecVariants } from "./matvec.wgsl.ts";
 import { matmulReference } from "./reference.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { subgroupVariants } from "./subgroup.wgsl.ts";
 import { tiledVariants } from "./tiled.wgsl.ts";
 
 export const matmulOp: Op<MatmulInputs, MatmulParams> = {
@@ -18,7 +20,7 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
     const { n } = matmulShape(inputs, params);
     return [{ shape: [...a.shape.slice(0, -1), n], dtype: "f32" }];
   },
-  variants: tiledVariants,
+  variants: [...matvecVariants, ...subgroupVariants, ...tiledVariants],
   reference: matmulReference,
   cost(inputs, [y], params) {
     const { batch, m, n, k } = matmulShape(inputs, params);

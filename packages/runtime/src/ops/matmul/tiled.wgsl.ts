@@ -1,182 +1,153 @@
-import { type Activation, activationWgsl } from "../../activation.ts";
-import { type Dispatch, dispatch, kernel, read, type TensorWindow, write } from "../../kernel.ts";
-import type { BuildContext, Variant } from "../../op.ts";
-import { type FloatStorage, floatStorages, reader } from "../../reading.ts";
-import type { Tensor } from "../../tensor.ts";
+import { kernel } from "../../kernel.ts";
+import type { Variant } from "../../op.ts";
+import { type FloatStorage, floatStorages } from "../../reading.ts";
 import { wgsl } from "../../wgsl.ts";
-import { rowsOf, rowWindows } from "../../windows.ts";
+import { type MatmulKernel, matmulDispatches, matmulUniforms, vec4Aligned } from "./dispatches.ts";
+import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
+import { operand, withinK } from "./operand.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 
-/** A workgroup's tile: TM x TN outputs a thread, 8 x 8 threads, K in steps of `k`. */
+/** `side` x `side` threads, each with `rowsPerThread` x 4 outputs. */
 interface Tile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly k: number;
+  readonly side: number;
+  readonly rowsPerThread: number;
 }
-
-const threads = 8;
 
 interface Spec {
   readonly storage: FloatStorage;
   readonly transposeB: boolean;
-  readonly activation: Activation;
-  readonly bias: boolean;
-  readonly residual: boolean;
+  readonly aligned: boolean;
   readonly tile: Tile;
 }
 
-function tiledKernel({ storage, transposeB, activation, bias, residual, tile }: Spec) {
-  const b = reader("b", storage, false);
-  const tm = tile.rows / threads;
-  const tn = tile.columns / threads;
-  const loadsA = (tile.rows * tile.k) / (threads * threads);
-  const loadsB = (tile.columns * tile.k) / (threads * threads);
+/** K elements a tile, and its pitch in vec4s: one more than it holds, so that 8 threads' vec4s fall on 32 banks. */
+const tileK = 16;
+const quads = tileK / 4;
+const pitch = quads + 1;
+
+function lines(count: number, line: (i: number) => string): string {
+  return Array.from({ length: count }, (_, i) => line(i)).join("\n");
+}
+
+const outputRows = ({ side, rowsPerThread }: Tile): number => side * rowsPerThread;
+const outputColumns = ({ side }: Tile): number => side * 4;
+
+/**
+ * A workgroup computes a tile through workgroup memory, where rows of A and columns of B both lie along K in vec4s. A
+ * thread's rows and columns are `side` apart, so that neighbouring threads read neighbouring vec4s and store neighbouring
+ * elements. Its sums are vec4s of 4 columns, unrolled by row; the epilogue is rolled as in the subgroup kernel.
+ */
+function tiledKernel({ storage, transposeB, aligned, tile }: Spec): MatmulKernel {
+  const { side, rowsPerThread } = tile;
+  const rows = outputRows(tile);
+  const columns = outputColumns(tile);
+  const threads = side * side;
+  const a = operand("a", "f32", aligned);
+  const b = operand("b", storage, aligned);
   return kernel({
-    name: `matmul-tiled-${tile.rows}x${tile.columns}-${storage}`,
-    bindings: {
-      a: read("f32"),
-      b: b.decl,
-      y: write("f32"),
-      bias: bias ? read("f32") : undefined,
-      residual: residual ? read("f32") : undefined,
-    },
-    uniforms: { m: "u32", n: "u32", k: "u32", columns: "u32", column0: "u32", strideB: "u32", scale: "f32" },
+    name: `matmul-tiled-${rows}x${columns}-${storage}${transposeB ? "T" : ""}${aligned ? "" : "-unaligned"}`,
+    bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
+    uniforms: matmulUniforms,
     enable: b.enable,
     code: wgsl`
-var<workgroup> a_tile: array<f32, ${tile.rows * tile.k}>;
-var<workgroup> b_tile: array<f32, ${tile.columns * tile.k}>;
+var<workgroup> a_tile: array<vec4<f32>, ${rows * pitch}>;
+var<workgroup> b_tile: array<vec4<f32>, ${columns * pitch}>;
+${a.code}
 ${b.code}
-${activationWgsl(activation)}
-@compute @workgroup_size(${threads}, ${threads})
+${withinK(false)}
+${epilogueWgsl}
+fn b_row(base: u32, k: u32, col: u32) -> vec4<f32> {
+  return select(vec4<f32>(), b_at(base + k * u.n + col), k < u.k);
+}
+@compute @workgroup_size(${side}, ${side})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u,
         @builtin(local_invocation_index) li: u32) {
-  let row0 = wid.y * ${tile.rows}u;
-  let col0 = wid.x * ${tile.columns}u;
+  let row0 = wid.y * ${rows}u;
+  let col0 = wid.x * ${columns}u;
   let a_base = wid.z * u.m * u.k;
-  let b_base = wid.z * u.strideB;
-  var sums: array<array<f32, ${tn}>, ${tm}>;
-  for (var k0 = 0u; k0 < u.k; k0 += ${tile.k}u) {
-    for (var s = 0u; s < ${loadsA}u; s++) {
-      let i = s * ${threads * threads}u + li;
-      let r = i / ${tile.k}u;
-      let c = i % ${tile.k}u;
-      var v = 0.0;
-      if (row0 + r < u.m && k0 + c < u.k) { v = a[a_base + (row0 + r) * u.k + k0 + c]; }
-      a_tile[c * ${tile.rows}u + r] = v;
+  let b_base = wid.z * u.stride_b;
+${lines(rowsPerThread, (r) => `var s${r} = vec4<f32>();`)}
+  for (var k0 = 0u; k0 < u.k; k0 += ${tileK}u) {
+    for (var i = li; i < ${rows * quads}u; i += ${threads}u) {
+      let row = i / ${quads}u;
+      let q = i % ${quads}u;
+      let k = k0 + q * 4u;
+      a_tile[row * ${pitch}u + q] = within_k(a_at(a_base + min(row0 + row, u.m - 1u) * u.k + k), k);
     }
-    for (var s = 0u; s < ${loadsB}u; s++) {
-      let i = s * ${threads * threads}u + li;
 #if ${transposeB}
-      let r = i / ${tile.k}u;
-      let c = i % ${tile.k}u;
-#else
-      let r = i % ${tile.columns}u;
-      let c = i / ${tile.columns}u;
-#endif
-      var v = 0.0;
-      if (col0 + r < u.columns && k0 + c < u.k) {
-#if ${transposeB}
-        v = load_b(b_base + (col0 + r) * u.k + k0 + c);
-#else
-        v = load_b(b_base + (k0 + c) * u.n + u.column0 + col0 + r);
-#endif
-      }
-      b_tile[c * ${tile.columns}u + r] = v;
+    for (var i = li; i < ${columns * quads}u; i += ${threads}u) {
+      let col = i / ${quads}u;
+      let q = i % ${quads}u;
+      let k = k0 + q * 4u;
+      b_tile[col * ${pitch}u + q] = within_k(b_at(b_base + min(col0 + col, u.columns - 1u) * u.k + k), k);
     }
+#else
+    for (var i = li; i < ${(columns / 4) * quads}u; i += ${threads}u) {
+      let col = (i % ${columns / 4}u) * 4u;
+      let q = i / ${columns / 4}u;
+      let k = k0 + q * 4u;
+      let block = transpose(mat4x4<f32>(b_row(b_base, k, col0 + col), b_row(b_base, k + 1u, col0 + col),
+        b_row(b_base, k + 2u, col0 + col), b_row(b_base, k + 3u, col0 + col)));
+${lines(4, (c) => `      b_tile[(col + ${c}u) * ${pitch}u + q] = block[${c}];`)}
+    }
+#endif
     workgroupBarrier();
-    for (var kk = 0u; kk < ${tile.k}u; kk++) {
-      var av: array<f32, ${tm}>;
-      for (var i = 0u; i < ${tm}u; i++) { av[i] = a_tile[kk * ${tile.rows}u + i * ${threads}u + lid.y]; }
-      for (var j = 0u; j < ${tn}u; j++) {
-        let bv = b_tile[kk * ${tile.columns}u + j * ${threads}u + lid.x];
-        for (var i = 0u; i < ${tm}u; i++) { sums[i][j] += av[i] * bv; }
-      }
+    for (var q = 0u; q < ${quads}u; q++) {
+${lines(4, (c) => `      let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
+${lines(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
     }
     workgroupBarrier();
   }
-  for (var i = 0u; i < ${tm}u; i++) {
-    let row = row0 + i * ${threads}u + lid.y;
-    for (var j = 0u; j < ${tn}u; j++) {
-      let col = col0 + j * ${threads}u + lid.x;
-      if (row < u.m && col < u.columns) {
-        let at = (wid.z * u.m + row) * u.n + u.column0 + col;
-        var v = u.scale * sums[i][j];
-#if ${bias}
-        v += bias[u.column0 + col];
-#endif
-        v = activate(v);
-#if ${residual}
-        v += residual[at];
-#endif
-        y[at] = v;
-      }
+  for (var row = row0 + lid.y; row < min(row0 + ${rows}u, u.m); row += ${side}u) {
+    let at = (wid.z * u.m + row) * u.n + u.column0;
+    for (var col = col0 + lid.x; col < min(col0 + ${columns}u, u.columns); col += ${side}u) {
+      finish(at + col, u.column0 + col, s0.x);
+      s0 = s0.yzww;
     }
+${lines(rowsPerThread - 1, (r) => `s${r} = s${r + 1};`)}
   }
 }`,
   });
 }
 
-function buildTiled(
-  storage: FloatStorage,
-  tile: Tile,
-  context: BuildContext<MatmulInputs, MatmulParams>,
-): Dispatch[] {
-  const { inputs, outputs, params, caps } = context;
-  const { a, b, bias, residual } = inputs;
-  const { transposeB, activation, scale } = params;
-  const y = outputs[0] as Tensor;
-  const { batch, m, n, k, batchedB } = matmulShape(inputs, params);
-  const spec = { storage, transposeB, activation, bias: !!bias, residual: !!residual, tile };
-  const compiled = tiledKernel(spec);
-  const emit = (
-    rows: number,
-    window: { start: number; count: number },
-    bound: Record<string, Tensor | TensorWindow>,
-  ) =>
-    dispatch(
-      compiled,
-      { y, a, b, bias, residual, ...bound },
-      { m: rows, n, k, columns: window.count, column0: window.start, strideB: batchedB ? n * k : 0, scale },
-      [Math.ceil(window.count / tile.columns), Math.ceil(rows / tile.rows), batch],
-    );
-  if (batchedB || !transposeB) return [emit(m, { start: 0, count: n }, {})];
-  // one B for all rows: windows of rows of activations, and of rows of weights
-  const weight = { tensor: b, width: k };
-  const rowParts = {
-    a: { tensor: a, width: k },
-    y: { tensor: y, width: n },
-    ...(residual ? { residual: { tensor: residual, width: n } } : {}),
-  };
-  const dispatches: Dispatch[] = [];
-  for (const rows of rowWindows(m, Object.values(rowParts), caps)) {
-    const bound = Object.fromEntries(
-      Object.entries(rowParts).map(([name, part]) => [name, rowsOf(part, rows)]),
-    );
-    for (const columns of rowWindows(n, [weight], caps))
-      dispatches.push(emit(rows.count, columns, { ...bound, b: rowsOf(weight, columns) }));
-  }
-  return dispatches;
-}
-
 function tiledVariant(
   storage: FloatStorage,
   tile: Tile,
-  preferred: (m: number, n: number) => boolean,
+  /** Where a larger tile is not worth it: fewer workgroups than fill a large GPU's ~130 multiprocessors about twice. */
+  fewestTiles: number,
 ): Variant<MatmulInputs, MatmulParams> {
+  const threads = tile.side * tile.side;
+  const bytes = 16 * pitch * (outputRows(tile) + outputColumns(tile));
+  const gridOf = (m: number, n: number, batch: number) =>
+    [Math.ceil(n / outputColumns(tile)), Math.ceil(m / outputRows(tile)), batch] as const;
   return {
-    name: `tiled-${tile.rows}x${tile.columns}-${storage}`,
-    supports(inputs, params, caps) {
-      const { m, n } = matmulShape(inputs, params);
-      return floatStorages(inputs.b.dtype, caps).includes(storage) && preferred(m, n);
+    name: `tiled-${outputRows(tile)}x${outputColumns(tile)}-${storage}`,
+    supports: (inputs, _, caps) =>
+      floatStorages(inputs.b.dtype, caps).includes(storage) &&
+      threads <= caps.limits.maxComputeInvocationsPerWorkgroup &&
+      bytes <= caps.limits.maxComputeWorkgroupStorageSize,
+    prefers(inputs, params) {
+      const { m, n, batch } = matmulShape(inputs, params);
+      const [x, y, z] = gridOf(m, n, batch);
+      return x * y * z >= fewestTiles;
     },
-    build: (context) => buildTiled(storage, tile, context),
+    build(context) {
+      const { inputs, params } = context;
+      const aligned = vec4Aligned(inputs, params);
+      return matmulDispatches(
+        tiledKernel({ storage, transposeB: params.transposeB, aligned, tile }),
+        context,
+        gridOf,
+      );
+    },
   };
 }
 
 const storages: FloatStorage[] = ["f32", "f16", "packed"];
 
-/** Workgroup-memory tiles: correct for every shape; the small tile for thin products, where a large one is mostly edge. */
-export const tiledVariants: readonly Variant<MatmulInputs, MatmulParams>[] = storages.flatMap((storage) => [
-  tiledVariant(storage, { rows: 32, columns: 32, k: 16 }, (m, n) => m > 8 && n > 8),
-  tiledVariant(storage, { rows: 8, columns: 32, k: 32 }, () => true),
+/** Through workgroup memory, on any adapter: the largest tile that still makes enough workgroups. */
+export const tiledVariants = storages.flatMap((storage) => [
+  tiledVariant(storage, { side: 16, rowsPerThread: 8 }, 256),
+  tiledVariant(storage, { side: 16, rowsPerThread: 4 }, 128),
+  tiledVariant(storage, { side: 8, rowsPerThread: 4 }, 0),
 ]);

@@ -1,0 +1,124 @@
+import { grid, kernel, read } from "../../kernel.ts";
+import type { Variant } from "../../op.ts";
+import type { FloatStorage, Reader } from "../../reading.ts";
+import { wgsl } from "../../wgsl.ts";
+import { type MatmulKernel, matmulDispatches, matmulUniforms } from "./dispatches.ts";
+import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
+import { operand, withinK } from "./operand.wgsl.ts";
+import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+
+interface Spec {
+  readonly storage: Exclude<FloatStorage, "f16">;
+  /** Rows of A at most: 1 or 4. */
+  readonly vectors: number;
+  /** Rows of B that one workgroup multiplies. */
+  readonly columns: number;
+  readonly aligned: boolean;
+  /** Lanes that share the sums: a whole subgroup, which is then the workgroup, or a workgroup without subgroups. */
+  readonly lanes: number;
+  readonly subgroups: boolean;
+}
+
+const range = (n: number): number[] => [...Array(n).keys()];
+const each = (n: number, line: (i: number) => string): string => range(n).map(line).join("\n");
+
+/** Halves are read 8 at a time where rows allow it: a vec4<u32> load costs a software adapter what a vec2<u32> does. */
+function weights(storage: Spec["storage"], aligned: boolean): Reader & { step: number } {
+  if (storage === "f32" || !aligned) return { ...operand("b", storage, aligned), step: 4 };
+  return { decl: read("vec4<u32>"), code: "", enable: [], step: 8 };
+}
+
+/**
+ * Y = X Wᵀ for a few rows of X: each workgroup reads `columns` rows of W once, its lanes side by side along K, and adds
+ * the lanes' sums at the end. W is read as f32 or as packed halves: with `shader-f16` reading array<f16> was no faster.
+ */
+function matvecKernel({ storage, vectors, columns, aligned, lanes, subgroups }: Spec): MatmulKernel {
+  const a = operand("a", "f32", aligned);
+  const b = weights(storage, aligned);
+  const sums = range(vectors).flatMap((v) => range(columns).map((c) => `s${v}_${c}`));
+  const add = (c: number, x: string, w: string) =>
+    each(vectors, (v) => `      s${v}_${c} += ${x}${v} * ${w};`);
+  const halves = (pair: string) => `vec4<f32>(unpack2x16float(w.${pair[0]}), unpack2x16float(w.${pair[1]}))`;
+  const total = (c: number) => `dot(s0_${c}, vec4<f32>(1.0))`;
+  const shift = each(vectors - 1, (v) => each(columns, (c) => `    s${v}_${c} = s${v + 1}_${c};`));
+  return kernel({
+    name: `matvec-${subgroups ? "subgroup" : "workgroup"}-${vectors}x${columns}-${storage}${aligned ? "" : "-unaligned"}`,
+    bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
+    uniforms: matmulUniforms,
+    enable: [...(subgroups ? ["subgroups"] : []), ...b.enable],
+    code: wgsl`
+${a.code}
+${b.code}
+${withinK(aligned)}
+${epilogueWgsl}
+#if ${!subgroups}
+var<workgroup> partial: array<f32, ${lanes * columns}>;
+#endif
+@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
+        @builtin(${subgroups ? "subgroup_invocation_id" : "local_invocation_index"}) lane: u32) {
+  let col0 = flat_workgroup(vec3u(wid.xy, 0u), nwg) * ${columns}u;
+  let b_base = wid.z * u.stride_b;
+${each(vectors, (v) => `  let x_row${v} = (wid.z * u.m + min(${v}u, u.m - 1u)) * u.k;`)}
+${each(columns, (c) => `  let w_row${c} = b_base + min(col0 + ${c}u, u.columns - 1u) * u.k;`)}
+${sums.map((s) => `  var ${s} = vec4<f32>();`).join("\n")}
+  for (var k = lane * ${b.step}u; k < u.k; k += ${lanes * b.step}u) {
+#if ${b.step === 8}
+${each(vectors, (v) => `    let x${v} = a_at(x_row${v} + k); let z${v} = a_at(x_row${v} + k + 4u);`)}
+${each(columns, (c) => `    { let w = b[(w_row${c} + k) >> 3u];\n      let low = ${halves("xy")};\n      let high = ${halves("zw")};\n${add(c, "x", "low")}\n${add(c, "z", "high")} }`)}
+#else
+${each(vectors, (v) => `    let x${v} = within_k(a_at(x_row${v} + k), k);`)}
+${each(columns, (c) => `    { let w = within_k(b_at(w_row${c} + k), k);\n${add(c, "x", "w")} }`)}
+#endif
+  }
+  for (var row = 0u; row < u.m; row++) {
+    let at = (wid.z * u.m + row) * u.n + u.column0;
+    var sum = 0.0;
+#if ${subgroups}
+${each(columns, (c) => `    { let t = subgroupAdd(${total(c)}); sum = select(sum, t, lane == ${c}u); }`)}
+#else
+${each(columns, (c) => `    partial[${c * lanes}u + lane] = ${total(c)};`)}
+    workgroupBarrier();
+    if (lane < ${columns}u) {
+      for (var i = 0u; i < ${lanes}u; i++) { sum += partial[lane * ${lanes}u + i]; }
+    }
+    workgroupBarrier();
+#endif
+    if (lane < ${columns}u && col0 + lane < u.columns) { finish(at + col0 + lane, u.column0 + col0 + lane, sum); }
+${shift}
+  }
+}`,
+  });
+}
+
+const mostVectors = 4;
+
+function matvecVariant(storage: Spec["storage"], subgroups: boolean): Variant<MatmulInputs, MatmulParams> {
+  return {
+    name: `matvec-${subgroups ? "subgroup" : "workgroup"}-${storage}`,
+    supports(inputs, params, caps) {
+      const { m } = matmulShape(inputs, params);
+      return (
+        inputs.b.dtype === (storage === "f32" ? "f32" : "f16") &&
+        params.transposeB &&
+        m <= mostVectors &&
+        (!subgroups || (caps.subgroups && caps.subgroupSize >= 4 && caps.subgroupSize <= 128))
+      );
+    },
+    build(context) {
+      const { inputs, params, caps } = context;
+      const { m, k } = matmulShape(inputs, params);
+      const lanes = subgroups ? caps.subgroupSize : 64;
+      const columns = storage === "packed" && lanes >= 8 ? 8 : 4;
+      const aligned = k % (storage === "packed" ? 8 : 4) === 0;
+      const spec: Spec = { storage, vectors: m === 1 ? 1 : mostVectors, columns, aligned, lanes, subgroups };
+      return matmulDispatches(matvecKernel(spec), context, (_, n, batch) => [...grid(n, columns), batch]);
+    },
+  };
+}
+
+/** For M up to 4, as in decoding, where the weights are what has to be read. */
+export const matvecVariants = [true, false].flatMap((subgroups) => [
+  matvecVariant("f32", subgroups),
+  matvecVariant("packed", subgroups),
+]);
