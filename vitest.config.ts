@@ -31,7 +31,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "no adapter",
-          include: [`${folders}/**/*.test.ts`],
+          include: [`${folders}/**/*.test.{ts,mjs}`],
           exclude: ["**/*.gpu.test.ts", "**/node_modules/**"],
         },
       },

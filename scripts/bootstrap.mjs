@@ -117,7 +117,7 @@ function build() {
   );
   if (status !== 0) {
     process.stderr.write(`${stdout ?? ""}${stderr ?? ""}`);
-    throw new BootstrapError("the build failed (see above); `npm ci` first if packages are missing");
+    throw new BootstrapError("the build failed (see above)");
   }
   mkdirSync(modules, { recursive: true });
   // Sources that changed during the build are newer than its start, and so built again.

@@ -5,8 +5,10 @@ import { setTimeout } from "node:timers/promises";
 /** Runs `work` while no other process runs it under the same lock file; waits for the one that does. */
 export async function withLock(path, work) {
   mkdirSync(dirname(path), { recursive: true });
-  for (let said = false; !take(path); said = true) {
-    if (!said) console.error(`mask-llava: waiting for process ${holder(path)}, which installs or builds`);
+  for (let said = false; !take(path); ) {
+    const pid = holder(path);
+    if (!said && alive(pid)) console.error(`mask-llava: waiting for process ${pid}, which installs or builds`);
+    said ||= alive(pid);
     await setTimeout(200);
   }
   try {

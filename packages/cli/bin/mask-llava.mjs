@@ -6,7 +6,7 @@ const launcher = new URL("../dist/launch.js", import.meta.url);
 
 if (existsSync(launcher)) {
   const { launch } = await import(launcher.href);
-  await launch(fileURLToPath(import.meta.url));
+  await launch(fileURLToPath(import.meta.url), () => import("../dist/main.js"));
 } else {
   console.error("mask-llava: it is not built yet: run `npm ci` and `npm run build` in the repository's root");
   process.exitCode = 1;

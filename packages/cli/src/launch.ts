@@ -11,7 +11,7 @@ const terminalDescriptor = 3;
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs the program behind the `mask-llava` command, whose file is `bin`.
+ * Runs `main`, the program behind the command whose file is `bin`.
  *
  * Dawn and Vulkan drivers write to the process' file descriptor 2 directly, past `process.stderr`, and Node cannot put
  * another file there. So the work is done in a child process whose stderr is a pipe to this one, which drops the lines
@@ -19,7 +19,8 @@ const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  * child as another descriptor, so that progress bars still see a terminal. With `--verbose`, and for help, everything
  * happens in this process and nothing is dropped.
  */
-export async function launch(bin: string, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+export async function launch(bin: string, main: () => Promise<unknown>): Promise<void> {
+  const argv = process.argv.slice(2);
   if (process.env[supervised]) {
     delete process.env[supervised];
     becomeWorker();
@@ -27,7 +28,7 @@ export async function launch(bin: string, argv: readonly string[] = process.argv
     await supervise(bin, argv);
     return;
   }
-  await import("./main.ts");
+  await main();
 }
 
 /** True where native code may be loaded and its messages are not wanted. */
