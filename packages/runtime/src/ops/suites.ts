@@ -1,11 +1,18 @@
 import type { OpSuite } from "../op-case.ts";
 import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
+import { concatSuite } from "./concat/cases.ts";
 import { conv2dSuite } from "./conv2d/cases.ts";
+import { gatherRowsSuite } from "./gather-rows/cases.ts";
 import { layerNormSuite } from "./layer-norm/cases.ts";
 import { matmulSuite } from "./matmul/cases.ts";
+import { padSuite } from "./pad/cases.ts";
+import { permuteSuite } from "./permute/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
 import { rmsNormSuite } from "./rms-norm/cases.ts";
+import { ropeAppendSuite, ropeSuite } from "./rope/cases.ts";
+import { sliceSuite } from "./slice/cases.ts";
+import { softmaxSuite } from "./softmax/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
@@ -18,4 +25,12 @@ export const suites: readonly OpSuite[] = [
   rmsNormSuite,
   unarySuite,
   randomUniformSuite,
+  ropeSuite,
+  ropeAppendSuite,
+  softmaxSuite,
+  permuteSuite,
+  sliceSuite,
+  concatSuite,
+  padSuite,
+  gatherRowsSuite,
 ];
