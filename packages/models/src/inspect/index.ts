@@ -1,0 +1,2 @@
+export * from "./checkpoint-report.ts";
+export * from "./model-kind.ts";
