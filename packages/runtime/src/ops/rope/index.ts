@@ -1,0 +1,83 @@
+import type { Op } from "../../op.ts";
+import type { Recorder } from "../../recorder.ts";
+import { bytesPerElement, sizeOf, type Tensor, type TensorSpec } from "../../tensor.ts";
+import { appendVariants } from "./append.wgsl.ts";
+import { ropeAppendReference, ropeReference } from "./reference.ts";
+import { ropeVariant } from "./rope.wgsl.ts";
+import { appendShape, type RopeAppendInputs, type RopeInputs, type RopeParams, ropeShape } from "./spec.ts";
+
+export { type RopeFrequencies, type RopeParameters, ropeFrequencies } from "./frequencies.ts";
+
+function bytes(t: TensorSpec): number {
+  return sizeOf(t.shape) * bytesPerElement(t.dtype);
+}
+
+export const ropeOp: Op<RopeInputs, RopeParams> = {
+  name: "rope",
+  infer(inputs, params) {
+    ropeShape(inputs, params);
+    return [{ shape: inputs.x.shape, dtype: "f32" }];
+  },
+  variants: [ropeVariant],
+  reference: ropeReference,
+  cost: ({ x }) => ({ flops: 3 * sizeOf(x.shape), bytes: 2 * bytes(x) }),
+};
+
+export const ropeAppendOp: Op<RopeAppendInputs, RopeParams> = {
+  name: "rope_append",
+  infer(inputs, params) {
+    appendShape(inputs, params);
+    return [{ shape: inputs.q.shape, dtype: "f32" }];
+  },
+  mutates: ["kCache", "vCache"],
+  variants: appendVariants,
+  reference: ropeAppendReference,
+  cost({ q, k, v, kCache }) {
+    const rows = sizeOf(k.shape) + sizeOf(v.shape);
+    return {
+      flops: 3 * (sizeOf(q.shape) + sizeOf(k.shape)),
+      bytes: 2 * bytes(q) + bytes(k) + bytes(v) + rows * bytesPerElement(kCache.dtype),
+    };
+  },
+};
+
+export interface RopeOptions {
+  /** Multiplies what is rotated (yarn's and longrope's attention factor); default 1. */
+  readonly attentionScaling?: number;
+}
+
+/**
+ * Rotary position embedding (Su et al. 2021) with LLaMA's pairing: elements i and i + rot/2 of a head turn by
+ * position · invFreq[i]; what follows the first rot = 2·|invFreq| elements is copied. x [B, T, H, D] f32, invFreq f32
+ * [rot/2], start u32 [B], read on the GPU: position of x[b, t] is start[b] + t, below 2^17 -> [B, T, H, D].
+ */
+export function rope(
+  cmd: Recorder,
+  x: Tensor,
+  invFreq: Tensor,
+  start: Tensor,
+  options: RopeOptions = {},
+): Tensor {
+  return cmd.call1(ropeOp, { x, invFreq, start }, { attentionScaling: options.attentionScaling ?? 1 });
+}
+
+/**
+ * Rotates q and k [B, T, H|Hkv, D] as `rope` does, and writes rotated k, and v, to rows start .. start+T-1 of the caches
+ * [B, Tmax, Hkv, D], f32 or f16, in place. Rows beyond the capacity are not written: the caller checks start + T <= Tmax,
+ * which only it knows. Returns rotated q.
+ */
+export function ropeAppend(
+  cmd: Recorder,
+  inputs: {
+    readonly q: Tensor;
+    readonly k: Tensor;
+    readonly v: Tensor;
+    readonly invFreq: Tensor;
+    readonly start: Tensor;
+    readonly kCache: Tensor;
+    readonly vCache: Tensor;
+  },
+  options: RopeOptions = {},
+): Tensor {
+  return cmd.call1(ropeAppendOp, { ...inputs }, { attentionScaling: options.attentionScaling ?? 1 });
+}
