@@ -1,3 +1,4 @@
+export * from "./advance/index.ts";
 export * from "./attention/index.ts";
 export * from "./binary/index.ts";
 export * from "./concat/index.ts";
@@ -10,6 +11,7 @@ export * from "./permute/index.ts";
 export * from "./random-uniform/index.ts";
 export * from "./rms-norm/index.ts";
 export * from "./rope/index.ts";
+export * from "./sample/index.ts";
 export * from "./slice/index.ts";
 export * from "./softmax/index.ts";
 export * from "./unary/index.ts";

@@ -1,4 +1,5 @@
 import type { OpSuite } from "../op-case.ts";
+import { advanceSuite } from "./advance/cases.ts";
 import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
 import { concatSuite } from "./concat/cases.ts";
@@ -11,6 +12,7 @@ import { permuteSuite } from "./permute/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
 import { rmsNormSuite } from "./rms-norm/cases.ts";
 import { ropeAppendSuite, ropeSuite } from "./rope/cases.ts";
+import { sampleSuite } from "./sample/cases.ts";
 import { sliceSuite } from "./slice/cases.ts";
 import { softmaxSuite } from "./softmax/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
@@ -33,4 +35,6 @@ export const suites: readonly OpSuite[] = [
   concatSuite,
   padSuite,
   gatherRowsSuite,
+  sampleSuite,
+  advanceSuite,
 ];

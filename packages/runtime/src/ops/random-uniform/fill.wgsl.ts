@@ -1,6 +1,5 @@
 import { dispatch, grid, kernel, write } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import { sizeOf, type Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { rowsOf, rowWindows } from "../../windows.ts";
 import { hashPcg, type RandomUniformInputs, type RandomUniformParams } from "./spec.ts";
@@ -39,11 +38,10 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
 export const fillVariant: Variant<RandomUniformInputs, RandomUniformParams> = {
   name: "fill",
   supports: () => true,
-  build({ outputs, params, caps }) {
-    const y = outputs[0] as Tensor;
-    const half = params.dtype === "f16";
-    const part = { tensor: y, width: half ? 2 : 1 };
-    return rowWindows(Math.ceil(sizeOf(params.shape) / part.width), [part], caps).map((w) =>
+  build({ inputs: { target }, params, caps }) {
+    const half = target.dtype === "f16";
+    const part = { tensor: target, width: half ? 2 : 1 };
+    return rowWindows(Math.ceil(target.size / part.width), [part], caps).map((w) =>
       dispatch(
         fillKernel(half),
         { y: rowsOf(part, w) },

@@ -1,27 +1,35 @@
-import { hostResult } from "../../host-tensor.ts";
+import { DTypeError } from "../../errors.ts";
 import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
-import { bytesPerElement, type Shape, sizeOf, type Tensor } from "../../tensor.ts";
+import { bytesPerElement, formatSpec, sizeOf, type Tensor } from "../../tensor.ts";
 import { fillVariant } from "./fill.wgsl.ts";
 import { type RandomUniformInputs, type RandomUniformParams, uniformAt } from "./spec.ts";
 
 export const randomUniformOp: Op<RandomUniformInputs, RandomUniformParams> = {
   name: "random-uniform",
-  infer: (_, { shape, dtype }) => [{ shape, dtype }],
-  variants: [fillVariant],
-  reference(_, { shape, range, mean, seed, dtype }) {
-    const data = Float64Array.from({ length: sizeOf(shape) }, (__, i) => mean + range * uniformAt(i, seed));
-    return [hostResult(shape, data, dtype)];
+  mutates: ["target"],
+  infer({ target }) {
+    if (target.dtype !== "f32" && target.dtype !== "f16") {
+      throw new DTypeError(`random-uniform: takes f32 or f16, found ${formatSpec(target)}`);
+    }
+    return [];
   },
-  cost: (_, __, { shape, dtype }) => ({ flops: 0, bytes: sizeOf(shape) * bytesPerElement(dtype) }),
+  variants: [fillVariant],
+  reference({ target }, { range, mean, seed }) {
+    target.data.forEach((_, i) => {
+      target.data[i] = mean + range * uniformAt(i, seed);
+    });
+    return [];
+  },
+  cost: ({ target }) => ({ flops: 0, bytes: sizeOf(target.shape) * bytesPerElement(target.dtype) }),
 };
 
-/** Uniform values by seed, made on the GPU: weights of a model that is on no disk. Up to 2^32 elements are distinct. */
-export function randomUniform(
+/** Overwrites `target` with uniform values by seed: weights of a model that is on no disk. */
+export function fillUniform(
   cmd: Recorder,
-  shape: Shape,
-  options: { seed: number; range?: number; mean?: number; dtype?: "f32" | "f16" },
-): Tensor {
-  const { seed, range = 1, mean = 0, dtype = "f32" } = options;
-  return cmd.call1(randomUniformOp, {}, { shape, dtype, range, mean, seed });
+  target: Tensor,
+  options: { seed: number; range?: number; mean?: number },
+): void {
+  const { seed, range = 1, mean = 0 } = options;
+  cmd.call(randomUniformOp, { target }, { range, mean, seed });
 }

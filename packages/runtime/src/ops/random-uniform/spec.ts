@@ -1,12 +1,12 @@
-import type { Shape } from "../../tensor.ts";
+import type { TensorSpec } from "../../tensor.ts";
 
-/** No inputs: the values depend on seed and index alone. */
-export type RandomUniformInputs = Record<string, never>;
+export interface RandomUniformInputs {
+  /** f32 or f16, overwritten. */
+  readonly target: TensorSpec;
+}
 
 export interface RandomUniformParams {
-  readonly shape: Shape;
-  readonly dtype: "f32" | "f16";
-  /** Values lie in (mean - range, mean + range). */
+  /** Values lie in [mean - range, mean + range). */
   readonly range: number;
   readonly mean: number;
   readonly seed: number;
