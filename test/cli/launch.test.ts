@@ -100,7 +100,8 @@ describe("LineFilter", () => {
     [["dr", "op me\nkeep", " me\n"], "keep me\n"],
     [["drop"], ""],
     [["unfinished"], "unfinished"],
-    [["\n\ndrop\n\n"], "\n\n\n"],
+    [["\n\ndrop\n\n"], "\n\n"],
+    [["drop\n\ndrop\n\na\n\nb\n"], "a\n\nb\n"],
     [[""], ""],
   ])("%j becomes %j", (parts, expected) => {
     expect(filtered(...parts)).toBe(expected);

@@ -5,7 +5,7 @@ import {
   parseAdapterNames,
 } from "../../packages/runtime/src/node/adapters.ts";
 import { mappedLibrary } from "../../packages/runtime/src/node/loader.ts";
-import { isRoutineMessage } from "../../packages/runtime/src/node/native-messages.ts";
+import { isStartupMessage } from "../../packages/runtime/src/node/native-messages.ts";
 
 function candidate(name: string, software: boolean, more: Partial<AdapterCandidate> = {}): AdapterCandidate {
   return {
@@ -79,12 +79,12 @@ test.each([
     "Error: Loader Message: setup_loader_term_phys_devs:  Failed to detect any valid GPUs in the current config",
     true,
   ],
-  [
-    "Warning: Couldn't load Vulkan: libvulkan.so.1: cannot open shared object file: No such file or directory",
-    false,
-  ],
+  ["Warning: Vulkan shaderUniform*ArrayDynamicIndexing required.", true],
+  [" - While initializing adapter (backend=BackendType::Vulkan)", true],
+  ["    at InitializeImpl (/home/x/third_party/dawn/src/dawn/native/vulkan/PhysicalDeviceVk.cpp:257)", true],
+  ["    at file:///home/x/packages/cli/dist/main.js:3:4", false],
   ["Segmentation fault", false],
   ["mask-llava: Warning: maxDynamic", false],
-])("isRoutineMessage(%s) is %s", (line, expected) => {
-  expect(isRoutineMessage(line)).toBe(expected);
+])("isStartupMessage(%s) is %s", (line, expected) => {
+  expect(isStartupMessage(line)).toBe(expected);
 });

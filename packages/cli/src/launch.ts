@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { isatty, WriteStream } from "node:tty";
-import { isRoutineMessage } from "@mask-llava/runtime/node/native-messages";
+import { isStartupMessage } from "@mask-llava/runtime/node/native-messages";
 import { LineFilter } from "./line-filter.ts";
 
 /** Set in the environment of the process that does the work. */
@@ -15,7 +15,7 @@ const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  *
  * Dawn and Vulkan drivers write to the process' file descriptor 2 directly, past `process.stderr`, and Node cannot put
  * another file there. So the work is done in a child process whose stderr is a pipe to this one, which drops the lines
- * known to be routine and passes on everything else (a crash's last words too). The terminal itself is handed to the
+ * known to be of their start and passes on everything else (a crash's last words too). The terminal itself is handed to the
  * child as another descriptor, so that progress bars still see a terminal. With `--verbose`, and for help, everything
  * happens in this process and nothing is dropped.
  */
@@ -61,7 +61,7 @@ async function supervise(bin: string, argv: readonly string[]): Promise<void> {
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   for (const signal of forwarded) process.on(signal, forward);
   const filter = new LineFilter(
-    (line) => !isRoutineMessage(line),
+    (line) => !isStartupMessage(line),
     (text) => process.stderr.write(text),
   );
   child.stderr?.setEncoding("utf8").on("data", (text: string) => filter.push(text));

@@ -1,13 +1,15 @@
 /** After this many milliseconds a line that has not ended is passed on: it may be a prompt or a progress bar. */
 const patience = 100;
 
-/** Passes text on by whole lines, without those that are not wanted. */
+/** Passes text on by whole lines, without those that are not wanted and the empty ones that end them. */
 export class LineFilter {
   readonly #keep: (line: string) => boolean;
   readonly #write: (text: string) => void;
   #pending = "";
   /** Part of the pending line is out already, so the rest goes too. */
   #open = false;
+  /** The last line was dropped. */
+  #dropping = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(keep: (line: string) => boolean, write: (text: string) => void) {
@@ -21,7 +23,8 @@ export class LineFilter {
     this.#pending = lines.pop() ?? "";
     let kept = "";
     for (const line of lines) {
-      if (this.#open || this.#keep(line)) kept += `${line}\n`;
+      this.#dropping = !this.#open && (line === "" ? this.#dropping : !this.#keep(line));
+      if (!this.#dropping) kept += `${line}\n`;
       this.#open = false;
     }
     if (kept) this.#write(kept);

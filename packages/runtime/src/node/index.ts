@@ -17,5 +17,5 @@ export {
 export type { IcdFile } from "./icd.ts";
 export type { LoaderSearch } from "./loader.ts";
 export { availableHostMemory, defaultMemoryBudget, type MemoryBudget } from "./memory.ts";
-export { isRoutineMessage, nativeMessages } from "./native-messages.ts";
+export { isStartupMessage, nativeMessages } from "./native-messages.ts";
 export { type NodeDeviceOptions, openNodeDevice } from "./open-device.ts";

@@ -6,14 +6,30 @@ import { pathToFileURL } from "node:url";
 const routine: readonly RegExp[] = [
   /^Warning: maxDynamic(Uniform|Storage)BuffersPerPipelineLayout artificially reduced/,
   /^error: XDG_RUNTIME_DIR is invalid or not set/,
-  /^(WARNING|MESA-INTEL|MESA): .*(is not a conformant|not a conformant|experimental)/i,
+  /^WARNING: .*not a conformant/,
   /^Error: Loader Message: setup_loader_term_phys_devs: {2}Failed to detect any valid GPUs/,
   /^Warning: vkEnumeratePhysicalDevices$/,
-  /^\s+at \w+ \(\S*third_party\/dawn\/\S+:\d+\)$/,
 ];
 
-/** True for a line of native code that says nothing a user could act on. */
-export function isRoutineMessage(line: string): boolean {
+/** What else comes while adapters are looked for and refused, which matters only where none is left. */
+const chatter: readonly RegExp[] = [
+  // Dawn's log: a warning, what it was doing, and its call stack.
+  /^Warning: /,
+  /^ - While \w/,
+  /^\s+at .+ \(\S*third_party\/dawn\/\S+:\d+\)$/,
+  /^Error: Loader Message: /,
+  /^MESA(-\w+)?: (warning|info|debug): /,
+];
+
+/**
+ * True for a line by which Dawn, the Vulkan loader or a driver reports on its start. `nativeMessages` tells what is
+ * worth knowing of it when no adapter can be opened.
+ */
+export function isStartupMessage(line: string): boolean {
+  return isRoutine(line) || chatter.some((pattern) => pattern.test(line));
+}
+
+function isRoutine(line: string): boolean {
   return routine.some((pattern) => pattern.test(line));
 }
 
@@ -35,6 +51,6 @@ export async function nativeMessages(
     );
   });
   const lines = stderr.split("\n").map((line) => line.trimEnd());
-  // The lines that start with spaces are Dawn's own call stack.
-  return [...new Set(lines.filter((line) => line !== "" && !/^\s/.test(line) && !isRoutineMessage(line)))];
+  // The lines that start with spaces are Dawn's context and call stack.
+  return [...new Set(lines.filter((line) => line !== "" && !/^\s/.test(line) && !isRoutine(line)))];
 }
