@@ -2,10 +2,14 @@ import type { OpSuite } from "../op-case.ts";
 import { advanceSuite } from "./advance/cases.ts";
 import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
+import { castSuite } from "./cast/cases.ts";
 import { concatSuite } from "./concat/cases.ts";
+import { convTranspose2dSuite } from "./conv-transpose2d/cases.ts";
 import { conv2dSuite } from "./conv2d/cases.ts";
 import { gatherRowsSuite } from "./gather-rows/cases.ts";
+import { groupNormSuite } from "./group-norm/cases.ts";
 import { layerNormSuite } from "./layer-norm/cases.ts";
+import { layerNorm2dSuite } from "./layer-norm2d/cases.ts";
 import { matmulSuite } from "./matmul/cases.ts";
 import { padSuite } from "./pad/cases.ts";
 import { permuteSuite } from "./permute/cases.ts";
@@ -13,12 +17,14 @@ import { randomUniformSuite } from "./random-uniform/cases.ts";
 import { rmsNormSuite } from "./rms-norm/cases.ts";
 import { ropeAppendSuite, ropeSuite } from "./rope/cases.ts";
 import { sampleSuite } from "./sample/cases.ts";
+import { siluMulSuite } from "./silu-mul/cases.ts";
 import { sliceSuite } from "./slice/cases.ts";
 import { softmaxSuite } from "./softmax/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
 export const suites: readonly OpSuite[] = [
+  convTranspose2dSuite,
   conv2dSuite,
   attentionSuite,
   binarySuite,
@@ -37,4 +43,8 @@ export const suites: readonly OpSuite[] = [
   gatherRowsSuite,
   sampleSuite,
   advanceSuite,
+  siluMulSuite,
+  layerNorm2dSuite,
+  groupNormSuite,
+  castSuite,
 ];

@@ -1,0 +1,83 @@
+import { dispatch, grid, kernel, read, write } from "../../kernel.ts";
+import type { Variant } from "../../op.ts";
+import { type DType, sizeOf, type Tensor } from "../../tensor.ts";
+import { wgsl } from "../../wgsl.ts";
+import { rowsOf, rowWindows } from "../../windows.ts";
+import type { CastInputs, CastParams } from "./spec.ts";
+
+const workgroup = 64;
+
+/**
+ * Rounding in integers, to nearest even: `pack2x16float` may round either way, and drivers differ. Subnormal halves are
+ * kept, overflow gives an infinity, a NaN stays one.
+ */
+const halfBits = `
+fn half_bits(x: u32) -> u32 {
+  let sign = (x >> 16u) & 0x8000u;
+  let m = x & 0x7fffffffu;
+  if (m > 0x7f800000u) { return sign | 0x7e00u; }
+  if (m >= 0x477ff000u) { return sign | 0x7c00u; }
+  var shift = 13u;
+  var v = m - 0x38000000u;
+  if (m < 0x38800000u) {
+    shift = min(126u - (m >> 23u), 31u);
+    v = (m & 0x7fffffu) | 0x800000u;
+    if (m < 0x00800000u) { v = 0u; }
+  }
+  let odd = (v >> shift) & 1u;
+  return sign | ((v + (1u << (shift - 1u)) - 1u + odd) >> shift);
+}`;
+
+/** A thread makes four elements; element types of input and output, and the expression. */
+function conversion(from: DType, to: DType) {
+  if (to === "f16")
+    return {
+      input: "vec4<u32>",
+      output: "vec2<u32>",
+      code: halfBits,
+      expression:
+        "vec2<u32>(half_bits(v.x) | (half_bits(v.y) << 16u), half_bits(v.z) | (half_bits(v.w) << 16u))",
+    };
+  if (from === "f16")
+    return {
+      input: "vec2<u32>",
+      output: "vec4<f32>",
+      code: "",
+      expression: "vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y))",
+    };
+  return { input: `vec4<${from}>`, output: "vec4<f32>", code: "", expression: "vec4<f32>(v)" };
+}
+
+function castKernel(from: DType, to: DType) {
+  const { input, output, code, expression } = conversion(from, to);
+  return kernel({
+    name: `cast-${from}-${to}`,
+    bindings: { x: read(input), y: write(output) },
+    uniforms: { quads: "u32" },
+    code: wgsl`
+${code}
+@compute @workgroup_size(${workgroup})
+fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
+  let i = flat_invocation(gid, nwg, ${workgroup}u);
+  if (i >= u.quads) { return; }
+  let v = x[i];
+  y[i] = ${expression};
+}`,
+  });
+}
+
+export const flatVariant: Variant<CastInputs, CastParams> = {
+  name: "flat",
+  supports: () => true,
+  build({ inputs: { x }, outputs, params: { to }, caps }) {
+    const parts = { x: { tensor: x, width: 4 }, y: { tensor: outputs[0] as Tensor, width: 4 } };
+    return rowWindows(Math.ceil(sizeOf(x.shape) / 4), Object.values(parts), caps).map((w) =>
+      dispatch(
+        castKernel(x.dtype, to),
+        { x: rowsOf(parts.x, w), y: rowsOf(parts.y, w) },
+        { quads: w.count },
+        grid(w.count, workgroup),
+      ),
+    );
+  },
+};
