@@ -1,6 +1,6 @@
 import { wgsl } from "./wgsl.ts";
 
-/** How the threads of a workgroup combine their values: `subgroup` where the device has subgroups, else a tree. */
+/** How the threads of a workgroup combine their values: `subgroup` where the device has subgroups, else `workgroup`. */
 export type ReductionMode = "subgroup" | "workgroup";
 
 export interface Reduction {
@@ -52,6 +52,8 @@ fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
 }`,
     };
   }
+  // two steps of about sqrt(size) values rather than a tree: two barriers, which software adapters compile slowly
+  const few = 2 ** Math.ceil(Math.log2(size) / 2);
   return {
     enable: [],
     parameters: "@builtin(local_invocation_index) li: u32",
@@ -59,20 +61,25 @@ fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
     code: wgsl`
 struct ReduceThread { index: u32 }
 var<workgroup> reduce_parts: array<${type}, ${size}>;
+var<workgroup> reduce_few: array<${type}, ${few}>;
 fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
   reduce_parts[t.index] = value;
   workgroupBarrier();
-  for (var half = ${size / 2}u; half > 0u; half >>= 1u) {
-    if (t.index < half) {
-      let a = reduce_parts[t.index];
-      let b = reduce_parts[t.index + half];
-      reduce_parts[t.index] = ${combine};
+  if (t.index < ${few}u) {
+    var a = ${identity};
+    for (var i = t.index; i < ${size}u; i += ${few}u) {
+      let b = reduce_parts[i];
+      a = ${combine};
     }
-    workgroupBarrier();
+    reduce_few[t.index] = a;
   }
-  let result = reduce_parts[0];
   workgroupBarrier();
-  return result;
+  var a = ${identity};
+  for (var i = 0u; i < ${few}u; i++) {
+    let b = reduce_few[i];
+    a = ${combine};
+  }
+  return a;
 }`,
   };
 }
