@@ -90,8 +90,8 @@ export function matmulDispatches(
   );
 }
 
-/** Whether every vec4 of A and B starts at a multiple of 4 elements. */
-export function vec4Aligned(inputs: MatmulInputs, params: MatmulParams): boolean {
+/** Whether every vec4 of a row of A, and of a row of B as it is stored, starts at a multiple of 4 elements. */
+export function vec4Aligned(inputs: MatmulInputs, params: MatmulParams): { a: boolean; b: boolean } {
   const { n, k } = matmulShape(inputs, params);
-  return k % 4 === 0 && (params.transposeB || n % 4 === 0);
+  return { a: k % 4 === 0, b: (params.transposeB ? k : n) % 4 === 0 };
 }

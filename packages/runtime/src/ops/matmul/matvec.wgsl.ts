@@ -105,11 +105,15 @@ function matvecVariant(storage: Spec["storage"], subgroups: boolean): Variant<Ma
         (!subgroups || (caps.subgroups && caps.subgroupSize >= 4 && caps.subgroupSize <= 128))
       );
     },
+    // in small subgroups the 8-row product is as fast for 2 rows and faster for 4, and shares its pipeline
+    prefers: (inputs, params, { subgroupSize }) =>
+      matmulShape(inputs, params).m === 1 || !(subgroupSize === 4 || subgroupSize === 8),
     build(context) {
       const { inputs, params, caps } = context;
       const { m, k } = matmulShape(inputs, params);
       const lanes = subgroups ? caps.subgroupSize : 64;
-      const columns = storage === "packed" && lanes >= 8 ? 8 : 4;
+      // more rows of W a lane hide more of a load's cost, where halves make loads few; more sums cost compile time
+      const columns = storage === "packed" && lanes >= 8 && m === 1 ? 8 : 4;
       const aligned = k % (storage === "packed" ? 8 : 4) === 0;
       const spec: Spec = { storage, vectors: m === 1 ? 1 : mostVectors, columns, aligned, lanes, subgroups };
       return matmulDispatches(matvecKernel(spec), context, (_, n, batch) => [...grid(n, columns), batch]);

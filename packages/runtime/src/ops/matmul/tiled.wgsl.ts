@@ -1,6 +1,6 @@
 import { kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import { type FloatStorage, floatStorages } from "../../reading.ts";
+import { type FloatStorage, floatStorages, reader } from "../../reading.ts";
 import { wgsl } from "../../wgsl.ts";
 import { type MatmulKernel, matmulDispatches, matmulUniforms, vec4Aligned } from "./dispatches.ts";
 import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
@@ -43,7 +43,7 @@ function tiledKernel({ storage, transposeB, aligned, tile }: Spec): MatmulKernel
   const columns = outputColumns(tile);
   const threads = side * side;
   const a = operand("a", "f32", aligned);
-  const b = operand("b", storage, aligned);
+  const b = transposeB ? operand("b", storage, aligned) : reader("b", storage, false);
   return kernel({
     name: `matmul-tiled-${rows}x${columns}-${storage}${transposeB ? "T" : ""}${aligned ? "" : "-unaligned"}`,
     bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
@@ -56,9 +56,9 @@ ${a.code}
 ${b.code}
 ${withinK(false)}
 ${epilogueWgsl}
-fn b_row(base: u32, k: u32, col: u32) -> vec4<f32> {
-  return select(vec4<f32>(), b_at(base + k * u.n + col), k < u.k);
-}
+#if ${!transposeB}
+fn b_column(at: u32, k: u32) -> f32 { return select(0.0, load_b(at + k * u.n), k < u.k); }
+#endif
 @compute @workgroup_size(${side}, ${side})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u,
         @builtin(local_invocation_index) li: u32) {
@@ -82,17 +82,17 @@ ${lines(rowsPerThread, (r) => `var s${r} = vec4<f32>();`)}
       b_tile[col * ${pitch}u + q] = within_k(b_at(b_base + min(col0 + col, u.columns - 1u) * u.k + k), k);
     }
 #else
-    for (var i = li; i < ${(columns / 4) * quads}u; i += ${threads}u) {
-      let col = (i % ${columns / 4}u) * 4u;
-      let q = i / ${columns / 4}u;
+    for (var i = li; i < ${columns * quads}u; i += ${threads}u) {
+      let col = i % ${columns}u;
+      let q = i / ${columns}u;
       let k = k0 + q * 4u;
-      let block = transpose(mat4x4<f32>(b_row(b_base, k, col0 + col), b_row(b_base, k + 1u, col0 + col),
-        b_row(b_base, k + 2u, col0 + col), b_row(b_base, k + 3u, col0 + col)));
-${lines(4, (c) => `      b_tile[(col + ${c}u) * ${pitch}u + q] = block[${c}];`)}
+      let at = b_base + u.column0 + col0 + col;
+      b_tile[col * ${pitch}u + q] = vec4<f32>(b_column(at, k), b_column(at, k + 1u), b_column(at, k + 2u), b_column(at, k + 3u));
     }
 #endif
     workgroupBarrier();
-    for (var q = 0u; q < ${quads}u; q++) {
+    for (var k = k0; k < min(k0 + ${tileK}u, u.k); k += 4u) {
+      let q = (k - k0) / 4u;
 ${lines(4, (c) => `      let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
 ${lines(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
     }
@@ -133,7 +133,8 @@ function tiledVariant(
     },
     build(context) {
       const { inputs, params } = context;
-      const aligned = vec4Aligned(inputs, params);
+      // rows along K; a B that is not transposed is read element by element
+      const aligned = vec4Aligned(inputs, params).a;
       return matmulDispatches(
         tiledKernel({ storage, transposeB: params.transposeB, aligned, tile }),
         context,
@@ -143,7 +144,7 @@ function tiledVariant(
   };
 }
 
-const storages: FloatStorage[] = ["f32", "f16", "packed"];
+const storages: FloatStorage[] = ["f32", "packed"];
 
 /** Through workgroup memory, on any adapter: the largest tile that still makes enough workgroups. */
 export const tiledVariants = storages.flatMap((storage) => [
