@@ -1,4 +1,5 @@
 import type { OpSuite } from "../op-case.ts";
+import { adaptiveAvgPool2dSuite } from "./adaptive-avg-pool2d/cases.ts";
 import { advanceSuite } from "./advance/cases.ts";
 import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
@@ -6,11 +7,13 @@ import { castSuite } from "./cast/cases.ts";
 import { concatSuite } from "./concat/cases.ts";
 import { convTranspose2dSuite } from "./conv-transpose2d/cases.ts";
 import { conv2dSuite } from "./conv2d/cases.ts";
+import { embeddingSuite } from "./embedding/cases.ts";
 import { gatherRowsSuite } from "./gather-rows/cases.ts";
 import { groupNormSuite } from "./group-norm/cases.ts";
 import { layerNormSuite } from "./layer-norm/cases.ts";
 import { layerNorm2dSuite } from "./layer-norm2d/cases.ts";
 import { matmulSuite } from "./matmul/cases.ts";
+import { maxPool2dSuite } from "./max-pool2d/cases.ts";
 import { padSuite } from "./pad/cases.ts";
 import { permuteSuite } from "./permute/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
@@ -24,10 +27,13 @@ import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
 export const suites: readonly OpSuite[] = [
+  adaptiveAvgPool2dSuite,
+  maxPool2dSuite,
   convTranspose2dSuite,
   conv2dSuite,
   attentionSuite,
   binarySuite,
+  embeddingSuite,
   layerNormSuite,
   matmulSuite,
   rmsNormSuite,

@@ -1,0 +1,29 @@
+import type { Op } from "../../op.ts";
+import type { Recorder } from "../../recorder.ts";
+import { bytesPerElement, sizeOf, type Tensor } from "../../tensor.ts";
+import { lookupVariants } from "./lookup.wgsl.ts";
+import { embeddingReference } from "./reference.ts";
+import { type EmbeddingInputs, type EmbeddingParams, embeddingShape } from "./spec.ts";
+
+export const embeddingOp: Op<EmbeddingInputs, EmbeddingParams> = {
+  name: "embedding",
+  infer(inputs) {
+    const { width } = embeddingShape(inputs);
+    return [{ shape: [...inputs.ids.shape, width], dtype: "f32" }];
+  },
+  variants: lookupVariants,
+  reference: embeddingReference,
+  cost({ table, ids }, [y]) {
+    const elements = sizeOf(y?.shape ?? []);
+    return { flops: 0, bytes: elements * (bytesPerElement(table.dtype) + 4) + 4 * sizeOf(ids.shape) };
+  },
+};
+
+/**
+ * Rows of table [V, D] (f32 or f16) by ids u32 [..] -> f32 [.., D]. Ids come from the host (which should have refused
+ * those of V and above by name) or from sampling on the GPU, which cannot throw: the row of such an id is NaN, so that
+ * it shows in whatever is computed from it, where a clamped id would give a plausible wrong answer.
+ */
+export function embedding(cmd: Recorder, table: Tensor, ids: Tensor): Tensor {
+  return cmd.call1(embeddingOp, { table, ids }, {});
+}
