@@ -3,6 +3,7 @@ import { DisposedError, RuntimeError } from "./errors.ts";
 import { packUniforms } from "./kernel.ts";
 import type { Cost } from "./op.ts";
 import { planMemory } from "./planner.ts";
+import { TimedRun } from "./profiler.ts";
 import { bound, PlannedStorage, type Step } from "./step.ts";
 import { formatShape, formatSpec, type Tensor } from "./tensor.ts";
 
@@ -27,7 +28,6 @@ const usage = {
   storage: 0x80 | 0x04 | 0x08,
   uniform: 0x40 | 0x08,
   read: 0x01 | 0x08,
-  query: 0x200 | 0x04,
 } as const;
 
 /**
@@ -76,13 +76,13 @@ export class Program implements Disposable {
 
   /** Encodes and submits. Errors of the GPU reach the caller at the next await on the device. */
   run(): void {
-    const encoder = this.#encode();
-    this.#submit(encoder);
+    const { encoder, timed } = this.#encode();
+    this.#submit(encoder, timed);
   }
 
   /** Runs, and reads `tensors` in the same submission: one submit, one copy, no buffer created after the first time. */
   async runAndRead(tensors: readonly Tensor[]): Promise<HostArray[]> {
-    const encoder = this.#encode();
+    const { encoder, timed } = this.#encode();
     const total = tensors.reduce((sum, t) => sum + t.storage.bytes, 0);
     const staging = this.#takeStaging(total);
     let offset = 0;
@@ -90,7 +90,7 @@ export class Program implements Disposable {
       encoder.copyBufferToBuffer(t.buffer(), 0, staging, offset, t.storage.bytes);
       offset += t.storage.bytes;
     }
-    this.#submit(encoder);
+    this.#submit(encoder, timed);
     try {
       const bytes = await this.device.readStaging(staging, total);
       let start = 0;
@@ -144,41 +144,15 @@ export class Program implements Disposable {
     if (!this.device.caps.timestamps)
       throw new RuntimeError("CAPABILITY", "profile: the device has no timestamps");
     this.#checkRunnable();
-    const gpu = this.device.gpuDevice;
-    const perBatch = 2048;
-    const times: number[] = this.steps.map(() => 0);
-    for (let from = 0; from < this.steps.length; from += perBatch) {
-      const count = Math.min(perBatch, this.steps.length - from);
-      const querySet = gpu.createQuerySet({ type: "timestamp", count: count * 2 });
-      const resolved = this.device.buffers.allocate(count * 16, usage.query, `${this.name} timestamps`);
-      const staging = this.device.buffers.allocate(count * 16, usage.read, `${this.name} timestamps`);
-      try {
-        const encoder = gpu.createCommandEncoder({ label: `${this.name} profile` });
-        for (let s = from; s < from + count; s++) {
-          const q = (s - from) * 2;
-          const timestampWrites = { querySet, beginningOfPassWriteIndex: q, endOfPassWriteIndex: q + 1 };
-          const pass = encoder.beginComputePass({ timestampWrites });
-          for (const c of this.#commands) if (c.step === s) issue(pass, c);
-          pass.end();
-        }
-        encoder.resolveQuerySet(querySet, 0, count * 2, resolved, 0);
-        encoder.copyBufferToBuffer(resolved, 0, staging, 0, count * 16);
-        this.#submit(encoder);
-        const ticks = new BigUint64Array((await this.device.readStaging(staging, count * 16)).buffer);
-        for (let s = 0; s < count; s++) {
-          times[from + s] = Number((ticks[2 * s + 1] as bigint) - (ticks[2 * s] as bigint)) / 1e6;
-        }
-      } finally {
-        querySet.destroy();
-        this.device.buffers.release(resolved);
-        this.device.buffers.release(staging);
-      }
-    }
+    const encoder = this.device.gpuDevice.createCommandEncoder({ label: `${this.name} profile` });
+    const timed = this.#encodeTimed(encoder);
+    this.#submit(encoder);
+    const times = await timed.collect();
     return this.steps.map((s, i) => ({
       op: s.op,
       variant: s.variant,
       label: s.label,
-      milliseconds: times[i] as number,
+      milliseconds: times[i] ?? 0,
       dispatches: s.dispatches.length,
       cost: s.cost,
     }));
@@ -221,9 +195,10 @@ export class Program implements Disposable {
     for (const t of this.#borrowed) t.buffer();
   }
 
-  #encode(): GPUCommandEncoder {
+  #encode(): { encoder: GPUCommandEncoder; timed?: TimedRun } {
     this.#checkRunnable();
     const encoder = this.device.gpuDevice.createCommandEncoder({ label: this.name });
+    if (this.device.profiler) return { encoder, timed: this.#encodeTimed(encoder) };
     const pass = encoder.beginComputePass({ label: this.name });
     let pipeline: GPUComputePipeline | undefined;
     for (const c of this.#commands) {
@@ -233,14 +208,24 @@ export class Program implements Disposable {
       pass.dispatchWorkgroups(...c.workgroups);
     }
     pass.end();
-    return encoder;
+    return { encoder };
   }
 
-  #submit(encoder: GPUCommandEncoder): void {
+  /** A timestamped pass for each step. */
+  #encodeTimed(encoder: GPUCommandEncoder): TimedRun {
+    const commands: Command[][] = this.steps.map(() => []);
+    for (const c of this.#commands) commands[c.step]?.push(c);
+    return new TimedRun(this.device, this.name, encoder, this.steps.length, (pass, step) => {
+      for (const c of commands[step] ?? []) issue(pass, c);
+    });
+  }
+
+  #submit(encoder: GPUCommandEncoder, timed?: TimedRun): void {
     // the first run is checked by a scope of its own; replays encode the very same commands
     if (!this.#verified) this.device.watch(`program ${this.name}`, () => this.device.submit(encoder));
     else this.device.submit(encoder);
     this.#verified = true;
+    if (timed) this.device.profiler?.add(this.name, this.steps, timed);
   }
 
   #takeStaging(bytes: number): GPUBuffer {
@@ -267,13 +252,23 @@ function issue(pass: GPUComputePassEncoder, c: Command): void {
   pass.dispatchWorkgroups(...c.workgroups);
 }
 
-export async function buildProgram(
-  device: Device,
-  name: string,
-  steps: readonly Step[],
-  planned: readonly PlannedStorage[],
-  pinned: ReadonlySet<PlannedStorage>,
-): Promise<Program> {
+/** A tensor of a recording whose data is known beforehand. */
+export interface Constant {
+  readonly tensor: Tensor;
+  readonly data: ArrayBufferView;
+}
+
+/** What a Recorder hands over. */
+export interface Recording {
+  readonly name: string;
+  readonly steps: readonly Step[];
+  readonly planned: readonly PlannedStorage[];
+  readonly pinned: ReadonlySet<PlannedStorage>;
+  readonly constants: readonly Constant[];
+}
+
+export async function buildProgram(device: Device, recording: Recording): Promise<Program> {
+  const { name, steps, planned, pinned, constants } = recording;
   device.check();
   const dispatches = steps.flatMap((s, step) => s.dispatches.map((d) => ({ d, step })));
   const compiled = await device.guard(Promise.all(dispatches.map(({ d }) => device.pipelines.get(d.kernel))));
@@ -306,6 +301,7 @@ export async function buildProgram(
       p.buffer = buffers[plan.slotOf[p.index] as number];
       p.state = p.buffer ? "live" : "released";
     }
+    for (const { tensor, data } of constants) device.write(tensor, data);
     const commands = device.watch(`program ${name}`, () =>
       dispatches.map(({ d, step }, i): Command => {
         const { pipeline, layout } = compiled[i] as (typeof compiled)[number];
@@ -328,6 +324,7 @@ export async function buildProgram(
     for (const p of planned) p.owner = program;
     return program;
   } catch (error) {
+    for (const p of planned) p.release();
     for (const buffer of buffers) device.buffers.release(buffer);
     throw error;
   }

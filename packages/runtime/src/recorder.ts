@@ -2,7 +2,7 @@ import type { Device } from "./device.ts";
 import { KernelError, RuntimeError, ShapeError } from "./errors.ts";
 import type { Dispatch } from "./kernel.ts";
 import { chooseVariant, type InputSpecs, type Op, type Tensors } from "./op.ts";
-import { buildProgram, type Program } from "./program.ts";
+import { buildProgram, type Constant, type Program } from "./program.ts";
 import { bound, PlannedStorage, type Step } from "./step.ts";
 import { byteLength, formatSpec, Tensor, type TensorSpec } from "./tensor.ts";
 
@@ -25,6 +25,7 @@ export class Recorder {
   readonly #steps: Step[] = [];
   readonly #planned: PlannedStorage[] = [];
   readonly #pinned = new Set<PlannedStorage>();
+  readonly #constants: Constant[] = [];
   #finished = false;
 
   constructor(device: Device, name: string, options: RecordOptions = {}) {
@@ -84,13 +85,26 @@ export class Recorder {
     return tensor;
   }
 
+  /** A tensor with fixed data (raw elements, as for `device.tensor`) that the program will own. */
+  constant(spec: TensorSpec, data: ArrayBufferView): Tensor {
+    const tensor = this.keep(this.#plan(spec));
+    this.#constants.push({ tensor, data });
+    return tensor;
+  }
+
   /** Compiles the pipelines, plans and allocates the memory, builds the bind groups. The recorder is spent after it. */
   async finish(options: { outputs?: readonly Tensor[] } = {}): Promise<Program> {
     if (this.#finished) throw new RuntimeError("FINISHED", `${this.name}: finish() was called twice`);
     for (const t of options.outputs ?? []) this.keep(t);
     this.#finished = true;
     const pinned = this.keepAll ? this.#planned : [...this.#pinned];
-    return buildProgram(this.device, this.name, this.#steps, this.#planned, new Set(pinned));
+    return buildProgram(this.device, {
+      name: this.name,
+      steps: this.#steps,
+      planned: this.#planned,
+      pinned: new Set(pinned),
+      constants: this.#constants,
+    });
   }
 
   #plan(spec: TensorSpec): Tensor {

@@ -1,6 +1,12 @@
-import { type Device, type Program, softmax, type Tensor } from "@mask-llava/runtime";
+import { type Device, softmax, type Tensor } from "@mask-llava/runtime";
 import type { CheckpointOptions, Folder, UploadOptions } from "../checkpoint/index.ts";
-import { type ImageProcessor, loadImageProcessor, type Pixels, type ProcessedImage } from "../images/index.ts";
+import {
+  type ImageProcessor,
+  loadImageProcessor,
+  type Pixels,
+  type ProcessedImage,
+} from "../images/index.ts";
+import { PixelProgram } from "../nn/index.ts";
 import { Tokenizer } from "../text/index.ts";
 import { Clip } from "./model.ts";
 
@@ -28,12 +34,17 @@ export class ClipEncoder implements Disposable {
   readonly processor: ImageProcessor;
   readonly #folder: Folder;
   #tokenizer: Promise<Tokenizer> | undefined;
-  #image: { pixels: Tensor; program: Program; outputs: Tensor[] } | undefined;
+  readonly #image: PixelProgram<readonly [Tensor, Tensor, Tensor]>;
 
   private constructor(clip: Clip, processor: ImageProcessor, folder: Folder) {
     this.clip = clip;
     this.processor = processor;
     this.#folder = folder;
+    this.#image = new PixelProgram(clip.device, "clip vision", (cmd, pixels) => {
+      const { lastHiddenState } = clip.vision.forward(cmd, pixels, { resample: { antialias: false } }); // [1, 1+N, D]
+      const pooled = clip.vision.pool(cmd, lastHiddenState); // [1, D]
+      return [lastHiddenState, pooled, clip.imageEmbeds(cmd, pooled)]; // …, [1, E]
+    });
   }
 
   static async load(
@@ -48,12 +59,12 @@ export class ClipEncoder implements Disposable {
   /** Encodes a picture; the program is recorded at the first and replayed for the others. */
   async encodeImage(picture: Pixels): Promise<ImageEncoding> {
     const processed = this.processor.process(picture);
-    const { pixels, program, outputs } = await this.#imageProgram(processed.shape);
+    const { pixels, program, outputs } = await this.#image.forShape(processed.shape);
     this.clip.device.write(pixels, processed.pixelValues);
     const [last, pooled, embeds] = await program.runAndRead(outputs);
     return {
       processed,
-      lastHiddenState: { shape: outputs[0]?.shape ?? [], data: last as Float32Array },
+      lastHiddenState: { shape: outputs[0].shape, data: last as Float32Array },
       poolerOutput: pooled as Float32Array,
       imageEmbeds: embeds as Float32Array,
     };
@@ -71,13 +82,22 @@ export class ClipEncoder implements Disposable {
     const padded = ids.map((i) => [...i, ...Array<number>(length - i.length).fill(i.at(-1) ?? 0)]);
     const ends = text.endPositions(padded).map((end, row) => row * length + end);
     const shape = [texts.length, length] as const;
-    using idTensor = device.tensor({ shape, dtype: "u32", label: "input_ids" }, Uint32Array.from(padded.flat()));
-    using endTensor = device.tensor({ shape: [texts.length], dtype: "u32", label: "ends" }, Uint32Array.from(ends));
+    using idTensor = device.tensor(
+      { shape, dtype: "u32", label: "input_ids" },
+      Uint32Array.from(padded.flat()),
+    );
+    using endTensor = device.tensor(
+      { shape: [texts.length], dtype: "u32", label: "ends" },
+      Uint32Array.from(ends),
+    );
     const cmd = device.record("clip text");
     const embeds = this.clip.textEmbeds(cmd, text.forward(cmd, idTensor, endTensor).pooled); // [texts, E]
     using program = await cmd.finish({ outputs: [embeds] });
     const [textEmbeds] = await program.runAndRead([embeds]);
-    return { inputIds: { shape, data: Int32Array.from(padded.flat()) }, textEmbeds: textEmbeds as Float32Array };
+    return {
+      inputIds: { shape, data: Int32Array.from(padded.flat()) },
+      textEmbeds: textEmbeds as Float32Array,
+    };
   }
 
   /** Zero-shot probabilities of texts for one picture: softmax of the scaled cosines. [1, texts] */
@@ -95,34 +115,11 @@ export class ClipEncoder implements Disposable {
   }
 
   dispose(): void {
-    this.#image?.program.dispose();
-    this.#image?.pixels.dispose();
-    this.#image = undefined;
+    this.#image.dispose();
     this.clip.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  async #imageProgram(shape: readonly number[]) {
-    if (this.#image && this.#image.pixels.shape.join() === shape.join()) return this.#image;
-    this.#image?.program.dispose();
-    this.#image?.pixels.dispose();
-    this.#image = undefined;
-    const { device, vision } = this.clip;
-    const pixels = device.tensor({ shape, dtype: "f32", label: "pixel_values" });
-    const cmd = device.record("clip vision");
-    const { lastHiddenState } = vision.forward(cmd, pixels, { resample: { antialias: false } }); // [1, 1+N, D]
-    const pooled = vision.pool(cmd, lastHiddenState); // [1, D]
-    const embeds = this.clip.imageEmbeds(cmd, pooled); // [1, E]
-    const outputs = [lastHiddenState, pooled, embeds];
-    try {
-      this.#image = { pixels, program: await cmd.finish({ outputs }), outputs };
-    } catch (error) {
-      pixels.dispose();
-      throw error;
-    }
-    return this.#image;
   }
 }

@@ -22,40 +22,31 @@ export function promptRuns(ids: readonly number[], imageTokenId: number): Prompt
 }
 
 /**
- * The decoder's input: text embeddings, with visual tokens where the prompt has them, in order.
- * @param text embeddings of the text tokens alone, in order [Tt, D]; undefined where there are none
- * @param visual visual tokens of all pictures, in order [Tv, D]; undefined where there are none
- * @returns [1, Tt + Tv, D]
+ * The decoder's input for a stretch of the prompt: text embeddings, with visual tokens where the prompt has them, in order.
+ * @param text embeddings of the stretch's text tokens alone, in order [Tt, D]; undefined where there are none
+ * @param visual visual tokens of all pictures, in order [Tv, D]
+ * @param visualStart how many of them stand before the stretch
+ * @returns [1, T, D]
  */
 export function splice(
   cmd: Recorder,
   runs: readonly PromptRun[],
   text: Tensor | undefined,
-  visual: Tensor | undefined,
+  visual: Tensor,
+  visualStart = 0,
 ): Tensor {
-  const used = { text: 0, visual: 0 };
+  const next = { text: 0, visual: visualStart };
   const parts = runs.map(({ kind, count }) => {
     const from = kind === "text" ? text : visual;
-    const start = used[kind];
-    used[kind] += count;
-    if (!from || used[kind] > (from.shape[0] as number)) {
-      throw new ShapeError(
-        `splice: the prompt wants ${used[kind]} ${kind} tokens, there are ${from?.shape[0] ?? 0}`,
-      );
+    const start = next[kind];
+    const end = start + count;
+    next[kind] = end;
+    const [tokens, width] = (from?.shape ?? [0, 0]) as [number, number];
+    if (!from || end > tokens) {
+      throw new ShapeError(`splice: the prompt wants ${end} ${kind} tokens, there are ${tokens}`);
     }
-    const [tokens, width] = from.shape as [number, number];
-    return start === 0 && count === tokens ? from : slice(cmd, from, [start, 0], [start + count, width]); // [count, D]
+    return count === tokens ? from : slice(cmd, from, [start, 0], [end, width]); // [count, D]
   });
-  for (const [kind, tensor] of [
-    ["text", text],
-    ["visual", visual],
-  ] as const) {
-    if (tensor && used[kind] !== tensor.shape[0]) {
-      throw new ShapeError(
-        `splice: ${tensor.shape[0]} ${kind} tokens were given, the prompt has room for ${used[kind]}`,
-      );
-    }
-  }
   const [first] = parts;
   if (!first) throw new ShapeError("splice: an empty prompt");
   const all = parts.length === 1 ? first : concat(cmd, parts, 0); // [T, D]

@@ -2,4 +2,5 @@ export * from "./activations.ts";
 export * from "./layer-norm.ts";
 export * from "./linear.ts";
 export * from "./normalize.ts";
+export * from "./pixel-program.ts";
 export * from "./transformer-block.ts";

@@ -13,6 +13,7 @@ function advanceCase(
     params: {},
     inputs: (r) => ({
       token: r.integers([batch], 0, 6),
+      last: r.integers([batch], 0, 6),
       eos: r.integers([ends], 0, 6),
       history: r.integers([batch, capacity], 0, 100),
       length: r.integers([batch], 0, capacity + 1), // full ones too

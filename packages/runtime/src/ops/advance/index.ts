@@ -12,6 +12,7 @@ const advanceKernel = kernel({
   bindings: {
     token: read("u32"),
     eos: read("u32"),
+    last: write("u32"),
     history: write("u32"),
     length: write("u32"),
     position: write("u32"),
@@ -25,6 +26,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u) {
   let b = gid.x;
   if (b >= u.batch) { return; }
   let id = token[b];
+  last[b] = id;
   let at = length[b];
   if (at < u.capacity) { history[b * u.capacity + at] = id; }
   length[b] = at + 1u;
@@ -36,7 +38,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u) {
 
 export const advanceOp: Op<AdvanceInputs, Record<string, never>> = {
   name: "advance",
-  mutates: ["history", "length", "position", "random", "done"],
+  mutates: ["last", "history", "length", "position", "random", "done"],
   infer(inputs) {
     advanceShape(inputs);
     return [];
@@ -53,9 +55,10 @@ export const advanceOp: Op<AdvanceInputs, Record<string, never>> = {
   ],
   reference(inputs) {
     const { batch, capacity } = advanceShape(inputs);
-    const { token, eos, history, length, position, random, done } = inputs;
+    const { token, eos, last, history, length, position, random, done } = inputs;
     for (let b = 0; b < batch; b++) {
       const id = token.data[b] as number;
+      last.data[b] = id;
       const at = length.data[b] as number;
       if (at < capacity) history.data[b * capacity + at] = id;
       length.data[b] = at + 1;

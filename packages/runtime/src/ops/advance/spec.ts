@@ -7,6 +7,8 @@ export interface AdvanceInputs {
   readonly token: TensorSpec;
   /** [E]: ids that end a sequence. */
   readonly eos: TensorSpec;
+  /** [B], written: the token. What the next step embeds. */
+  readonly last: TensorSpec;
   /** [B, L], written: the token is appended at `length`, where there is room. */
   readonly history: TensorSpec;
   /** [B], written: + 1. */
@@ -24,6 +26,7 @@ export function advanceShape(inputs: AdvanceInputs): { batch: number; capacity: 
   const expected: [TensorSpec, number[]][] = [
     [inputs.history, [batch, capacity]],
     [inputs.token, [batch]],
+    [inputs.last, [batch]],
     [inputs.length, [batch]],
     [inputs.position, [batch]],
     [inputs.random, [batch, 2]],

@@ -1,0 +1,4 @@
+export * from "./errors.ts";
+export * from "./generate.ts";
+export * from "./language-model.ts";
+export * from "./text-stream.ts";

@@ -1,0 +1,214 @@
+import { CancelledError, type Device, type Program, type Recorder, type Tensor } from "@mask-llava/runtime";
+import { Checkpoint, type Folder, parseConfig, requireJson } from "../checkpoint/index.ts";
+import {
+  type GenerateControls,
+  type Generation,
+  generate,
+  type ModelLoadOptions,
+  type PromptSource,
+  splitOptions,
+  textSource,
+} from "../generation/index.ts";
+import {
+  type ImageProcessor,
+  loadImageProcessor,
+  OPENAI_CLIP_MEAN,
+  type Pixels,
+  type ProcessedImage,
+  squareColour,
+} from "../images/index.ts";
+import { type RopeTable, ropeTable } from "../llama/index.ts";
+import { PixelProgram } from "../nn/index.ts";
+import {
+  ChatTemplate,
+  type GenerationOptions,
+  InlineTemplateRenderer,
+  Tokenizer,
+  vicunaPrompt,
+} from "../text/index.ts";
+import { type LlavaConfig, llavaConfigSchema } from "./config.ts";
+import { llavaIgnored, llavaNames } from "./names.ts";
+import { LlavaNetwork } from "./network.ts";
+import { expandPrompt, imageMark } from "./prompt.ts";
+import { promptRuns, splice } from "./splice.ts";
+
+export interface LlavaQuestion {
+  readonly pictures: readonly Pixels[];
+  /** Taken verbatim: each `<image>` marks the next picture. `promptFor` makes one from a question. */
+  readonly prompt: string;
+  /** Whether the tokenizer adds BOS; default: where the prompt does not begin with it. */
+  readonly addSpecialTokens?: boolean;
+}
+
+export interface LlavaAnswer extends Omit<Generation, "timings"> {
+  readonly pictures: readonly ProcessedImage[];
+  /** After the projector. [pictures, n, D] */
+  readonly imageFeatures: { readonly shape: readonly number[]; readonly data: Float32Array } | undefined;
+  /** Visual tokens of all pictures. */
+  readonly visualTokens: number;
+  /** Wall milliseconds: preparing the pictures, encoding them, and the decoder's two stages. */
+  readonly timings: {
+    readonly process: number;
+    readonly encode: number;
+    readonly prefill: number;
+    readonly decode: number;
+  };
+}
+
+export interface LlavaControls extends GenerateControls {
+  /** Also read the image features back. */
+  readonly imageFeatures?: boolean | undefined;
+  readonly onImageProgram?: ((program: Program) => Promise<void> | void) | undefined;
+}
+
+/** A LLaVA-1.5 checkpoint: pictures and a prompt in, text out. Owns its weights. */
+export class Llava implements Disposable {
+  readonly device: Device;
+  readonly config: LlavaConfig;
+  readonly network: LlavaNetwork;
+  readonly processor: ImageProcessor;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly #folder: Folder;
+  readonly #checkpoint: Checkpoint;
+  readonly #rope: RopeTable;
+  readonly #image: PixelProgram<readonly [Tensor]>;
+
+  private constructor(init: {
+    folder: Folder;
+    config: LlavaConfig;
+    processor: ImageProcessor;
+    tokenizer: Tokenizer;
+    chatTemplate: ChatTemplate | undefined;
+    checkpoint: Checkpoint;
+    rope: RopeTable;
+  }) {
+    this.device = init.checkpoint.device;
+    this.config = init.config;
+    this.processor = init.processor;
+    this.tokenizer = init.tokenizer;
+    this.chatTemplate = init.chatTemplate;
+    this.#folder = init.folder;
+    this.#checkpoint = init.checkpoint;
+    this.#rope = init.rope;
+    this.network = new LlavaNetwork(init.checkpoint.weights, init.config, init.rope);
+    this.#image = new PixelProgram(this.device, "llava vision", (cmd, pixels) => [
+      this.network.imageFeatures(cmd, pixels), // [I, n, D]
+    ]);
+  }
+
+  static async load(device: Device, folder: Folder, options: ModelLoadOptions = {}): Promise<Llava> {
+    const config = parseConfig(llavaConfigSchema, await requireJson(folder, "config.json"), "config.json");
+    const plain = await loadImageProcessor(folder, "llava");
+    // the original LLaVA pads to a square with the mean colour, and says so in the model's configuration
+    const pads = config.image_aspect_ratio === "pad";
+    const processor = pads
+      ? plain.with({ squareColour: squareColour(plain.settings.normalization.mean ?? OPENAI_CLIP_MEAN) })
+      : plain;
+    const tokenizer = await Tokenizer.load(folder);
+    const renderer = options.templates ?? new InlineTemplateRenderer();
+    const chatTemplate = await ChatTemplate.load(folder, tokenizer.specialTokens, renderer);
+    const rope = ropeTable(device, config.text_config);
+    let checkpoint: Checkpoint | undefined;
+    try {
+      checkpoint = await Checkpoint.open(device, folder, {
+        ...options,
+        rename: llavaNames,
+        ignore: llavaIgnored,
+      });
+      const model = new Llava({ folder, config, processor, tokenizer, chatTemplate, checkpoint, rope });
+      await checkpoint.load(options);
+      return model;
+    } catch (error) {
+      checkpoint?.dispose();
+      rope.inverseFrequencies.dispose();
+      throw error;
+    }
+  }
+
+  /** The prompt for a question about so many pictures: the checkpoint's chat template, or else LLaVA-1.5's conversation. */
+  promptFor(question: string, pictures: number): Promise<string> {
+    const images = Array.from({ length: pictures }, () => ({ type: "image" as const }));
+    const messages = [{ role: "user", content: [...images, { type: "text" as const, text: question }] }];
+    return this.chatTemplate ? this.chatTemplate.render(messages) : Promise.resolve(vicunaPrompt(messages));
+  }
+
+  /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. */
+  async ask(question: LlavaQuestion, options: GenerationOptions & LlavaControls = {}): Promise<LlavaAnswer> {
+    const { imageFeatures: wantFeatures, onImageProgram, ...rest } = options;
+    const { settings, controls } = await splitOptions(this.#folder, rest);
+    const ids = expandPrompt(question.prompt, this.tokenizer, {
+      imageTokenId: this.config.imageTokenId,
+      visualTokens: question.pictures.map(() => this.network.visualTokens),
+      ...(question.addSpecialTokens === undefined ? {} : { addSpecialTokens: question.addSpecialTokens }),
+    });
+    const started = performance.now();
+    const pictures = question.pictures.map((p) => this.processor.process(p));
+    const encodeStarted = performance.now();
+    const features = pictures.length ? await this.#encode(pictures, onImageProgram) : undefined; // [I, n, D]
+    const data = features && wantFeatures ? ((await this.device.read(features)) as Float32Array) : undefined;
+    if (features) await this.device.idle();
+    const encode = performance.now() - encodeStarted;
+    if (controls.signal?.aborted) throw new CancelledError();
+    const source = features ? this.#source(ids, features) : textSource(this.network.language, ids);
+    const { language } = this.network;
+    const answer = await generate(this.device, language, this.tokenizer, source, settings, controls);
+    return {
+      ...answer,
+      pictures,
+      imageFeatures: features && data ? { shape: features.shape, data } : undefined,
+      visualTokens: pictures.length * this.network.visualTokens,
+      timings: { process: encodeStarted - started, encode, ...answer.timings },
+    };
+  }
+
+  dispose(): void {
+    this.#image.dispose();
+    this.#checkpoint.dispose();
+    this.#rope.inverseFrequencies.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Text embeddings with the pictures' features at the image ids. */
+  #source(ids: readonly number[], features: Tensor): PromptSource {
+    const [images, tokens, width] = features.shape as [number, number, number];
+    const visual = features.reshape([images * tokens, width]); // [Tv, D]
+    const { imageTokenId } = this.config;
+    const embed = (cmd: Recorder, start: number, count: number): Tensor => {
+      const part = ids.slice(start, start + count);
+      const texts = part.filter((id) => id !== imageTokenId);
+      const before = ids.slice(0, start).filter((id) => id === imageTokenId).length;
+      const spec = { shape: [texts.length], dtype: "u32" as const, label: "input_ids" };
+      const text = texts.length
+        ? this.network.language.embed(cmd, cmd.constant(spec, Uint32Array.from(texts))) // [Tt, D]
+        : undefined;
+      return splice(cmd, promptRuns(part, imageTokenId), text, visual, before); // [1, count, D]
+    };
+    return { ids, embed };
+  }
+
+  /** Image features of processed pictures. [I, n, D] */
+  async #encode(
+    pictures: readonly ProcessedImage[],
+    onProgram: LlavaControls["onImageProgram"],
+  ): Promise<Tensor> {
+    const [, channels, height, width] = (pictures[0] as ProcessedImage).shape;
+    const { pixels, program, outputs } = await this.#image.forShape([
+      pictures.length,
+      channels,
+      height,
+      width,
+    ]);
+    pictures.forEach((p, i) => {
+      this.device.write(pixels, p.pixelValues, i * p.pixelValues.byteLength);
+    });
+    await onProgram?.(program);
+    program.run();
+    return outputs[0];
+  }
+}
+
+export { imageMark };

@@ -1,0 +1,34 @@
+import { PromptError } from "../generation/index.ts";
+import type { Tokenizer } from "../text/index.ts";
+
+/** The mark of a picture in a prompt. */
+export const imageMark = "<image>";
+
+/**
+ * Ids of a prompt in which every `<image>` mark stands for one picture: as many image ids as the picture has visual tokens,
+ * as Hugging Face's `LlavaProcessor` writes them.
+ * @throws PromptError where marks and pictures do not match
+ */
+export function expandPrompt(
+  prompt: string,
+  tokenizer: Tokenizer,
+  options: { imageTokenId: number; visualTokens: readonly number[]; addSpecialTokens?: boolean },
+): number[] {
+  const { imageTokenId, visualTokens, addSpecialTokens } = options;
+  const marks = prompt.split(imageMark).length - 1;
+  if (marks !== visualTokens.length) {
+    throw new PromptError(
+      `the prompt has ${marks} ${imageMark} mark${marks === 1 ? "" : "s"} for ${visualTokens.length} picture${visualTokens.length === 1 ? "" : "s"}`,
+    );
+  }
+  if (marks > 0 && tokenizer.tokenId(imageMark) !== imageTokenId) {
+    throw new PromptError(
+      `the tokenizer knows ${imageMark} as ${tokenizer.tokenId(imageMark) ?? "no token"}, the model's image token is ${imageTokenId}`,
+    );
+  }
+  let picture = 0;
+  const expanded = prompt.replaceAll(imageMark, () => imageMark.repeat(visualTokens[picture++] ?? 0));
+  return addSpecialTokens === undefined
+    ? tokenizer.encodePrompt(expanded)
+    : tokenizer.encode(expanded, { addSpecialTokens });
+}
