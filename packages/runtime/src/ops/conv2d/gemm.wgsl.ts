@@ -17,6 +17,8 @@ export interface GemmSpec {
   readonly storage: FloatStorage;
   /** x is unpacked planes whose length is a multiple of 4, and so is the channel count; one tap. */
   readonly planar: boolean;
+  /** The number of pixels is a multiple of 4, and so is every output plane: stored as whole vec4s. */
+  readonly aligned: boolean;
   /** Rows are (channel, i, j) of blocks that are laid side by side: a transposed convolution's output. */
   readonly blocks: boolean;
   readonly epilogue: Epilogue;
@@ -40,7 +42,8 @@ function accumulate(lanes: number): string {
  * share of the weights, and `subgroupBroadcast` spreads those. For software adapters, where a load is a loop over lanes
  * and the broadcast of a known lane is free.
  */
-function gemmKernel({ lanes, storage, planar, blocks, epilogue }: GemmSpec) {
+function gemmKernel({ lanes, storage, planar, aligned, blocks, epilogue }: GemmSpec) {
+  const wide = aligned && !blocks;
   const weight = reader("weight", storage, true);
   const weightLoads = Array.from({ length: rows / lanes }, (_, i) => {
     const row = `min(row0 + ${i * lanes}u + lane, u.rows - 1u)`;
@@ -51,7 +54,7 @@ function gemmKernel({ lanes, storage, planar, blocks, epilogue }: GemmSpec) {
     bindings: {
       x: read("vec4<f32>"),
       weight: weight.decl,
-      y: write(planar && !blocks ? "vec4<f32>" : "f32"),
+      y: write(wide ? "vec4<f32>" : "f32"),
       ...epilogueBindings(epilogue),
     },
     uniforms: {
@@ -105,8 +108,9 @@ ${weightLoads.map((l) => `  ${l.base}`).join("\n")}
   ${names.map((s) => `var ${s}: vec4<f32>;`).join(" ")}
   var b: vec4<f32>;
   var q = 0u;
+  var offset = 0u;
+  var column = 0u;
   for (var tap = 0u; tap < u.taps; tap++) {
-    let offset = (tap / u.kw) * u.tapRow + (tap % u.kw) * u.tapColumn;
     for (var c = 0u; c < u.quads; c++) {
 #if ${planar}
       let at = (z * u.quads + c) * 4u * u.plane + x0;
@@ -129,40 +133,55 @@ ${weightLoads.map((l) => `      ${l.load}`).join("\n")}
 ${accumulate(lanes)}
       q++;
     }
+    // counted, not divided: a division is a loop over lanes too
+    column++;
+    let wrap = column == u.kw;
+    offset += select(u.tapColumn, u.tapRow - (u.kw - 1u) * u.tapColumn, wrap);
+    column = select(column, 0u, wrap);
   }
   // through memory only now, so that the sums stay in registers up to here and the stores are one loop
   var sums: array<vec4<f32>, ${rows}>;
   ${names.map((s, r) => `sums[${r}] = ${s};`).join(" ")}
   let count = min(${rows}u, u.rows - row0);
+#if ${blocks}
+  // where the blocks of the four pixels start, and the row's (channel, i, j): counted, as a division is costly
+  let area = u.blockHeight * u.blockWidth;
+  let pitch = u.ow * u.blockWidth;
+  let channels = u.rows / area;
+  var channel = row0 / area;
+  var i = (row0 % area) / u.blockWidth;
+  var j = row0 % u.blockWidth;
+  var starts: vec4<u32>;
+  for (var e = 0u; e < ${columns}u; e++) {
+    let p = p0 + e;
+    starts[e] = (p / u.ow) * u.blockHeight * pitch + (p % u.ow) * u.blockWidth;
+  }
+#endif
   for (var r = 0u; r < count; r++) {
     let row = row0 + r;
     let v = sums[r];
 #if ${blocks}
-    let area = u.blockHeight * u.blockWidth;
-    let channel = row / area;
-    let i = (row % area) / u.blockWidth;
-    let j = row % u.blockWidth;
-    let oc = (z % u.groups) * (u.rows / area) + channel;
-    for (var e = 0u; e < ${columns}u; e++) {
-      let p = p0 + e;
-      if (p < u.pixels) {
-        let py = (p / u.ow) * u.blockHeight + i;
-        let px = (p % u.ow) * u.blockWidth + j;
-        let out = ((z * (u.rows / area) + channel) * (u.pixels / u.ow) * u.blockHeight + py) * u.ow * u.blockWidth + px;
-        y[out] = finish(v[e], oc, out);
-      }
-    }
-#elif ${planar}
+    let base = (z * channels + channel) * u.pixels * area + i * pitch + j;
+    let oc = (z % u.groups) * channels + channel;
+    if (p0 < u.pixels) { y[base + starts.x] = finish(v.x, oc, base + starts.x); }
+    if (p0 + 1u < u.pixels) { y[base + starts.y] = finish(v.y, oc, base + starts.y); }
+    if (p0 + 2u < u.pixels) { y[base + starts.z] = finish(v.z, oc, base + starts.z); }
+    if (p0 + 3u < u.pixels) { y[base + starts.w] = finish(v.w, oc, base + starts.w); }
+    j++;
+    if (j == u.blockWidth) { j = 0u; i++; }
+    if (i == u.blockHeight) { i = 0u; channel++; }
+#elif ${wide}
     let out = (z * u.rows + row) * u.pixels + p0;
     if (p0 < u.pixels) {
       y[out / 4u] = vec4<f32>(finish(v.x, w_base + row, out), finish(v.y, w_base + row, out + 1u),
         finish(v.z, w_base + row, out + 2u), finish(v.w, w_base + row, out + 3u));
     }
 #else
-    for (var e = 0u; e < ${columns}u; e++) {
-      let out = (z * u.rows + row) * u.pixels + p0 + e;
-      if (p0 + e < u.pixels) { y[out] = finish(v[e], w_base + row, out); }
-    }
+    let out = (z * u.rows + row) * u.pixels + p0;
+    if (p0 < u.pixels) { y[out] = finish(v.x, w_base + row, out); }
+    if (p0 + 1u < u.pixels) { y[out + 1u] = finish(v.y, w_base + row, out + 1u); }
+    if (p0 + 2u < u.pixels) { y[out + 2u] = finish(v.z, w_base + row, out + 2u); }
+    if (p0 + 3u < u.pixels) { y[out + 3u] = finish(v.w, w_base + row, out + 3u); }
 #endif
   }
 }`,

@@ -70,8 +70,13 @@ export interface Patches {
 }
 
 /** Quads of planes that the patches of one stack fill. */
-export function patchQuads({ channels, size }: Patches): number {
+function patchQuads({ channels, size }: Patches): number {
   return Math.ceil((channels * size[0] * size[1]) / 4);
+}
+
+/** Bytes of one image's packed patches. */
+export function patchBytes(patches: Patches | undefined): number {
+  return patches ? patches.stacks * patchQuads(patches) * patches.out[0] * patches.out[1] * 16 : 0;
 }
 
 export function packPatches(x: Tensor | TensorWindow, y: Tensor, patches: Patches): Dispatch {

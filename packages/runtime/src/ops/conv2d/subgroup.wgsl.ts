@@ -10,7 +10,7 @@ import {
   packedWeightShape,
   packPatches,
   packWeights,
-  patchQuads,
+  patchBytes,
   type WeightLayout,
 } from "./pack.wgsl.ts";
 import { type Conv2dInputs, type Conv2dParams, type Conv2dShape, conv2dShape, type Pair } from "./spec.ts";
@@ -107,11 +107,6 @@ function layout({ groups, og }: Conv2dShape, channels: number, taps: number): We
   };
 }
 
-/** Bytes of one image's packed patches. */
-function patchBytes(patches: Patches | undefined): number {
-  return patches ? patches.stacks * patchQuads(patches) * patches.out[0] * patches.out[1] * 16 : 0;
-}
-
 /** Whether the subgroup kernels run here: a known, small subgroup, as software adapters have. */
 export function hasSmallSubgroups({ subgroups, subgroupSize }: Capabilities): boolean {
   return subgroups && (subgroupSize === 4 || subgroupSize === 8);
@@ -136,6 +131,7 @@ function build(
     lanes: caps.subgroupSize,
     storage: weights ? ("f32" as const) : storage,
     planar: !patches,
+    aligned: sizes.pixels % 4 === 0,
     blocks: false,
     epilogue: epilogueOf(inputs, params),
   };

@@ -10,12 +10,12 @@ import { type Conv2dInputs, type Conv2dParams, conv2dShape } from "./spec.ts";
 const threads = 16;
 const tile = 64;
 const depth = 16;
-const each = tile / threads;
-const loads = (tile * depth) / (threads * threads);
 
 /**
- * Implicit GEMM: a workgroup makes 64 output channels x 64 pixels, the patches are gathered on the way into workgroup
- * memory. One pixel column a thread in the loads, so that its coordinates are worked out once.
+ * Implicit GEMM: a workgroup makes 64 output channels x 64 pixels, 4 x 4 a thread; patches are gathered on the way into
+ * workgroup memory. Each thread gathers the same four pixels throughout, so that their coordinates are worked out once,
+ * and one vec4 of each tile a step: loops of a constant count would be unrolled by drivers that then take seconds to
+ * compile, so the two inner loops count to uniforms.
  */
 function tiledKernel(storage: FloatStorage, epilogue: Epilogue) {
   const weight = reader("weight", storage, false);
@@ -38,67 +38,71 @@ function tiledKernel(storage: FloatStorage, epilogue: Epilogue) {
       padX: "u32",
       dilationY: "u32",
       dilationX: "u32",
+      depth: "u32",
     },
     enable: weight.enable,
     code: wgsl`
-var<workgroup> w_tile: array<f32, ${tile * depth}>;
-var<workgroup> x_tile: array<f32, ${tile * depth}>;
+var<workgroup> w_tile: array<vec4<f32>, ${(tile * depth) / 4}>;
+var<workgroup> x_tile: array<vec4<f32>, ${(tile * depth) / 4}>;
 ${weight.code}
 ${epilogueWgsl(epilogue)}
 @compute @workgroup_size(${threads}, ${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u,
-        @builtin(local_invocation_index) li: u32) {
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u) {
   let pixels = u.oh * u.ow;
   let taps = u.kh * u.kw;
   let k_size = u.cg * taps;
   let row0 = wid.y * ${tile}u;
-  let p0 = wid.x * ${tile}u;
-  let w_base = (wid.z % u.groups) * u.og * k_size;
+  let p0 = wid.x * ${tile}u + lid.x * 4u;
   let x_base = wid.z * u.cg * u.h * u.w;
-  // the pixel whose patch this thread gathers
-  let column = li % ${tile}u;
-  let p = p0 + column;
-  let y0 = i32((p / u.ow) * u.strideY) - i32(u.padY);
-  let x0 = i32((p % u.ow) * u.strideX) - i32(u.padX);
-  var sums: array<array<f32, ${each}>, ${each}>;
+  let w_base = (wid.z % u.groups) * u.og;
+  // loads: x of pixels p0.. at depth lid.y, weights of rows 4·lid.y.. at depth lid.x
+  let w_rows = row0 + lid.y * 4u;
+  var origin: array<vec2<i32>, 4>;
+  for (var i = 0u; i < 4u; i++) {
+    let p = min(p0 + i, pixels - 1u);
+    origin[i] = vec2<i32>(i32((p / u.ow) * u.strideY) - i32(u.padY), i32((p % u.ow) * u.strideX) - i32(u.padX));
+  }
+  var s0: vec4<f32>; var s1: vec4<f32>; var s2: vec4<f32>; var s3: vec4<f32>;
   for (var k0 = 0u; k0 < k_size; k0 += ${depth}u) {
-    for (var s = 0u; s < ${loads}u; s++) {
-      let i = s * ${threads * threads}u + li;
-      let r = i / ${depth}u;
-      let kw_at = k0 + i % ${depth}u;
-      var v = 0.0;
-      if (row0 + r < u.og && kw_at < k_size) { v = load_weight(w_base + (row0 + r) * k_size + kw_at); }
-      w_tile[(i % ${depth}u) * ${tile}u + r] = v;
-      let d = i / ${tile}u;
-      let k = k0 + d;
-      let tap = k % taps;
-      let iy = y0 + i32((tap / u.kw) * u.dilationY);
-      let ix = x0 + i32((tap % u.kw) * u.dilationX);
-      v = 0.0;
-      if (k < k_size && p < pixels && iy >= 0 && ix >= 0 && u32(iy) < u.h && u32(ix) < u.w) {
-        v = x[x_base + ((k / taps) * u.h + u32(iy)) * u.w + u32(ix)];
+    let k = k0 + lid.y;
+    let tap = k % taps;
+    let plane = x_base + (k / taps) * u.h * u.w;
+    let dy = i32((tap / u.kw) * u.dilationY);
+    let dx = i32((tap % u.kw) * u.dilationX);
+    // with its value, as Tint gives a variable without one its zero only once, not in every turn of a loop
+    var xv = vec4<f32>();
+    var wv = vec4<f32>();
+    for (var i = 0u; i < 4u; i++) {
+      let iy = origin[i].x + dy;
+      let ix = origin[i].y + dx;
+      if (k < k_size && iy >= 0 && ix >= 0 && u32(iy) < u.h && u32(ix) < u.w) {
+        xv[i] = x[plane + u32(iy) * u.w + u32(ix)];
       }
-      x_tile[d * ${tile}u + column] = v;
+      if (k0 + lid.x < k_size && w_rows + i < u.og) {
+        wv[i] = load_weight((w_base + w_rows + i) * k_size + k0 + lid.x);
+      }
     }
+    x_tile[lid.y * ${threads}u + lid.x] = xv;
+    w_tile[lid.x * ${threads}u + lid.y] = wv;
     workgroupBarrier();
-    for (var k = 0u; k < ${depth}u; k++) {
-      var wv: array<f32, ${each}>;
-      for (var i = 0u; i < ${each}u; i++) { wv[i] = w_tile[k * ${tile}u + i * ${threads}u + lid.y]; }
-      for (var j = 0u; j < ${each}u; j++) {
-        let xv = x_tile[k * ${tile}u + j * ${threads}u + lid.x];
-        for (var i = 0u; i < ${each}u; i++) { sums[i][j] += wv[i] * xv; }
-      }
+    for (var d = 0u; d < u.depth; d++) {
+      let a = x_tile[d * ${threads}u + lid.x];
+      let b = w_tile[d * ${threads}u + lid.y];
+      s0 += b.x * a;
+      s1 += b.y * a;
+      s2 += b.z * a;
+      s3 += b.w * a;
     }
     workgroupBarrier();
   }
-  for (var i = 0u; i < ${each}u; i++) {
-    let row = row0 + i * ${threads}u + lid.y;
-    for (var j = 0u; j < ${each}u; j++) {
-      let at = p0 + j * ${threads}u + lid.x;
-      if (row < u.og && at < pixels) {
-        let out = (wid.z * u.og + row) * pixels + at;
-        y[out] = finish(sums[i][j], (wid.z % u.groups) * u.og + row, out);
-      }
+  var sums = array<vec4<f32>, 4>(s0, s1, s2, s3);
+  let count = 4u * min(4u, select(u.og - w_rows, 0u, w_rows >= u.og));
+  for (var i = 0u; i < count; i++) {
+    let at = p0 + i % 4u;
+    if (at < pixels) {
+      let row = w_rows + i / 4u;
+      let out = (wid.z * u.og + row) * pixels + at;
+      y[out] = finish(sums[i / 4u][i % 4u], w_base + row, out);
     }
   }
 }`,
@@ -145,6 +149,7 @@ function tiledVariant(storage: FloatStorage): Variant<Conv2dInputs, Conv2dParams
             padX: params.padding[1],
             dilationY: params.dilation[0],
             dilationX: params.dilation[1],
+            depth,
           },
           [Math.ceil((s.oh * s.ow) / tile), Math.ceil(s.og / tile), images.count * s.groups],
         ),
