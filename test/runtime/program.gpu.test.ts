@@ -1,4 +1,4 @@
-import { add, type Device, linear, mul, Random, type Tensor } from "@mask-llava/runtime";
+import { add, type Device, linear, mul, Profiler, Random, type Tensor } from "@mask-llava/runtime";
 import { compare, upload } from "@mask-llava/runtime/conformance";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openTestDevice } from "../support/device.ts";
@@ -150,4 +150,30 @@ test("a program whose input was released does not run on whatever took its memor
   using program = await cmd.finish({ outputs: [y] });
   x.dispose();
   expect(() => program.run()).toThrow(expect.objectContaining({ code: "DISPOSED" }));
+});
+
+test("a profiler counts the ops of every run, and changes no result", async () => {
+  if (!device.caps.timestamps) {
+    expect(() => new Profiler(device)).toThrow("timestamps");
+    return;
+  }
+  using x = vector([1, 2, 3]);
+  const cmd = device.record("profiled");
+  const result = add(cmd, mul(cmd, x, x), x);
+  using program = await cmd.finish({ outputs: [result] });
+  const profiler = new Profiler(device);
+  device.profiler = profiler;
+  try {
+    program.run();
+    const [read] = await program.runAndRead([result]);
+    expect(read).toEqual(new Float32Array([2, 6, 12]));
+  } finally {
+    device.profiler = undefined;
+  }
+  program.run();
+  const report = await profiler.report();
+  expect(report.map(({ program, op, runs }) => ({ program, op, runs }))).toEqual([
+    { program: "profiled", op: "binary", runs: 4 },
+  ]);
+  for (const { milliseconds } of report) expect(milliseconds).toBeGreaterThanOrEqual(0);
 });

@@ -11,6 +11,7 @@ import {
 } from "./errors.ts";
 import { decodeFloat16 } from "./float16.ts";
 import { PipelineCache } from "./pipelines.ts";
+import type { Profiler } from "./profiler.ts";
 import { Recorder, type RecordOptions } from "./recorder.ts";
 import { PlannedStorage } from "./step.ts";
 import { byteLength, formatSpec, type Storage, Tensor, type TensorSpec } from "./tensor.ts";
@@ -98,6 +99,8 @@ export class Device implements Disposable {
   readonly caps: Capabilities;
   readonly buffers: BufferPool;
   readonly pipelines: PipelineCache;
+  /** While set, runs of programs carry timestamps and are counted by it. */
+  profiler: Profiler | undefined;
   readonly #storages = new WeakSet<Storage>();
   readonly #lost: Promise<never>;
   #failure: RuntimeError | undefined;

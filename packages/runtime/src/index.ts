@@ -9,6 +9,7 @@ export * from "./kernel.ts";
 export * from "./op.ts";
 export * from "./ops/index.ts";
 export * from "./planner.ts";
+export { type OpTime, Profiler } from "./profiler.ts";
 export * from "./program.ts";
 export * from "./random.ts";
 export * from "./reading.ts";
