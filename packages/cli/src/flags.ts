@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 
 const units: Readonly<Record<string, number>> = {
   "": 1,
@@ -60,4 +60,134 @@ export function jsonFlag(): Option {
 /** `--verbose`: read by the launcher, which then leaves native messages on stderr. */
 export function verboseFlag(): Option {
   return new Option("--verbose", "show what the GPU's driver prints");
+}
+
+/** Flags that every command which runs a model takes. */
+export interface ModelFlags {
+  readonly model?: string;
+  readonly adapter: string;
+  readonly memory?: number;
+  readonly dtype: "f32" | "f16";
+  readonly json?: boolean;
+  readonly saveTensors?: string;
+  readonly profile?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** Flags of the commands that generate text. */
+export interface GenerationFlags {
+  readonly maxNewTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly rawPrompt?: boolean;
+  readonly ignoreEos?: boolean;
+}
+
+interface NumberRule {
+  readonly integer: boolean;
+  readonly least: number;
+  /** Whether `least` itself is too small. */
+  readonly above?: boolean;
+  readonly most?: number;
+}
+
+/** A parser of numbers within bounds. */
+export function numberParser(rule: NumberRule): (text: string) => number {
+  const { integer, least, above = false, most = Number.POSITIVE_INFINITY } = rule;
+  const kind = integer ? "a whole number" : "a number";
+  const low = above ? `above ${least}` : `of at least ${least}`;
+  const bounds = Number.isFinite(most) ? `${low} and at most ${most}` : low;
+  return (text) => {
+    const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : Number.NaN;
+    const fits = value >= least && !(above && value === least) && value <= most && Number.isFinite(value);
+    if (!fits || (integer && !Number.isSafeInteger(value))) {
+      throw new InvalidArgumentError(`Expected ${kind} ${bounds}.`);
+    }
+    return value;
+  };
+}
+
+/** A parser of text that must not be empty. */
+export function filledText(what: string): (text: string) => string {
+  return (text) => {
+    if (text === "") throw new InvalidArgumentError(`Expected ${what}, found an empty text.`);
+    return text;
+  };
+}
+
+/** A flag that may be given several times. */
+export function listFlag(
+  flags: string,
+  description: string,
+  parse: (text: string) => string = (text) => text,
+): Option {
+  return new Option(flags, `${description} (may be repeated)`).argParser(
+    (text, before: readonly string[] | undefined) => [...(before ?? []), parse(text)],
+  );
+}
+
+/** `--model`: the checkpoint folder. */
+export function modelFlag(description: string): Option {
+  return new Option("--model <dir>", description).argParser(filledText("a checkpoint folder"));
+}
+
+/** Adds the flags of every command that runs a model, but for `--model`. */
+export function addModelFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--dtype <type>", "type of the weights on the GPU").choices(["f32", "f16"]).default("f32"),
+    )
+    .addOption(adapterFlag())
+    .addOption(memoryFlag())
+    .addOption(jsonFlag())
+    .addOption(
+      new Option(
+        "--save-tensors <file>",
+        "write inputs and outputs of the model, under Hugging Face's names, as safetensors",
+      ).argParser(filledText("a file name")),
+    )
+    .addOption(new Option("--profile", "print the GPU time of every op on stderr"))
+    .addOption(verboseFlag());
+}
+
+/** Adds the flags of the commands that generate text. */
+export function addGenerationFlags(command: Command): Command {
+  const number = (flags: string, description: string, rule: NumberRule) =>
+    command.addOption(new Option(flags, description).argParser(numberParser(rule)));
+  number("--max-new-tokens <n>", "stop after so many tokens", { integer: true, least: 1, most: 2 ** 31 - 1 });
+  number("--temperature <t>", "sample at this temperature; 0 takes the likeliest token", {
+    integer: false,
+    least: 0,
+    most: 100,
+  });
+  number("--top-k <k>", "sample from the k likeliest tokens; 0: from all", {
+    integer: true,
+    least: 0,
+    most: 2 ** 31 - 1,
+  });
+  number("--top-p <p>", "sample from the likeliest tokens that together have this probability", {
+    integer: false,
+    least: 0,
+    above: true,
+    most: 1,
+  });
+  number("--repetition-penalty <r>", "divide the scores of tokens that occurred by this; 1: do not", {
+    integer: false,
+    least: 0,
+    above: true,
+    most: 1000,
+  });
+  number("--seed <n>", "seed of the sampling; the same seed gives the same text", {
+    integer: true,
+    least: 0,
+    most: 2 ** 32 - 1,
+  });
+  return command
+    .addOption(listFlag("--stop <text>", "stop before this text", filledText("a text")))
+    .addOption(new Option("--raw-prompt", "take the prompt verbatim, without the model's chat template"))
+    .addOption(new Option("--ignore-eos", "do not stop at the model's end-of-text token"));
 }

@@ -1,27 +1,20 @@
-import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
-import { doctorCommand } from "./commands/doctor.ts";
+import { interruptible } from "./interrupt.ts";
+import { run } from "./run.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
+const interrupt = interruptible();
 
-const program = new Command("mask-llava")
-  .description("Ask a picture on a headless GPU server.")
-  .version(version)
-  .configureHelp({ showGlobalOptions: true })
-  .showHelpAfterError("(mask-llava --help lists the commands and flags)")
-  .addCommand(doctorCommand());
+// A reader that went away (`| head`) or a full disk: nothing that is still to be said can be said.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE")
+    process.stderr.write(`mask-llava: stdout cannot be written: ${error.message}\n`);
+  process.exit(1);
+});
 
-// Exit codes: 0 done, 1 failed, 2 not understood.
-for (const command of [program, ...program.commands]) command.exitOverride();
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else {
-    process.stderr.write(`mask-llava: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode ||= 1;
-  }
-}
+const code = await run(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: interrupt.signal,
+});
+interrupt.release();
+// An interruption has set its own.
+process.exitCode ||= code;

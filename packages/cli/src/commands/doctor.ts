@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { examine } from "../doctor/examine.ts";
 import { formatReport } from "../doctor/format.ts";
+import { ReportedFailure } from "../errors.ts";
 import { adapterFlag, jsonFlag, memoryFlag, verboseFlag } from "../flags.ts";
+import type { Io } from "../io.ts";
 
 interface DoctorFlags {
   readonly adapter: string;
@@ -10,7 +12,7 @@ interface DoctorFlags {
 }
 
 /** `mask-llava doctor`: what this machine has, what is in the way, and whether the adapter computes correctly. */
-export function doctorCommand(): Command {
+export function doctorCommand(io: Io): Command {
   return new Command("doctor")
     .description("say which GPU adapter is used and why, and test that it computes correctly")
     .addOption(adapterFlag())
@@ -29,7 +31,7 @@ Examples:
     )
     .action(async (flags: DoctorFlags) => {
       const report = await examine(flags);
-      process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
-      if (!report.ok) process.exitCode = 1;
+      io.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
+      if (!report.ok) throw new ReportedFailure();
     });
 }

@@ -1,0 +1,155 @@
+import { fileURLToPath } from "node:url";
+import { Llava, type LlavaAnswer } from "@mask-llava/models";
+import { decodeImage, WorkerTemplateRenderer } from "@mask-llava/models/node";
+import { Command } from "commander";
+import { answerTensors, checkGenerationFlags, finishAnswer, generationOptions } from "../answering.ts";
+import { randomLlava } from "../demo/random-llava.ts";
+import { UsageError } from "../errors.ts";
+import {
+  addGenerationFlags,
+  addModelFlags,
+  filledText,
+  type GenerationFlags,
+  listFlag,
+  type ModelFlags,
+  modelFlag,
+} from "../flags.ts";
+import { commonOutput, withDevice } from "../gpu-session.ts";
+import { type Io, say } from "../io.ts";
+import { openModelFolder } from "../model-folder.ts";
+import type { AskOutput } from "../output.ts";
+import { withProgress } from "../progress.ts";
+import { report } from "../report.ts";
+import { checkSaveTarget, type SavedTensors, writeTensors } from "../save-tensors.ts";
+import { Stopwatch } from "../stopwatch.ts";
+
+interface AskFlags extends ModelFlags, GenerationFlags {
+  readonly image?: readonly string[];
+}
+
+const examplePicture = fileURLToPath(new URL("../../assets/example.png", import.meta.url));
+const defaultQuestion = "What is in the picture?";
+const mark = "<image>";
+
+/** `mask-llava ask`: an answer to a question about pictures. */
+export function askCommand(io: Io): Command {
+  const command = new Command("ask")
+    .description("answer a question about a picture with LLaVA")
+    .argument("[image]", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF (default: an example)")
+    .argument("[question]", `what to ask (default: "${defaultQuestion}")`)
+    .addOption(
+      modelFlag(
+        "checkpoint folder of a LLaVA model in Hugging Face's layout (default: a tiny one of random numbers)",
+      ),
+    )
+    .addOption(listFlag("--image <file>", "a further picture", filledText("a picture file")));
+  return addModelFlags(addGenerationFlags(command))
+    .addHelpText(
+      "after",
+      `
+The question is put into the model's chat template, or LLaVA-1.5's conversation where it has none; --raw-prompt takes it
+as it is, with one ${mark} for each picture. What no flag says is taken from the model's generation_config.json. The
+answer streams to stdout.
+--save-tensors writes pixel_values, image_features, input_ids (${mark} expanded to one id a visual token), the logits
+of the prompt, and sequences (prompt and new tokens).
+
+Examples:
+  mask-llava ask
+  mask-llava ask cat.jpg "What is the cat doing?" --model llava-1.5-7b-hf --dtype f16
+  mask-llava ask before.png "What has changed?" --image after.png --model llava-1.5-7b-hf --temperature 0
+  mask-llava ask cat.jpg $'USER: ${mark}\\nWhat is it? ASSISTANT:' --raw-prompt --model llava-1.5-7b-hf --json`,
+    )
+    .action((image: string | undefined, question: string | undefined, flags: AskFlags) =>
+      ask(image, question, flags, io),
+    );
+}
+
+async function ask(
+  image: string | undefined,
+  asked: string | undefined,
+  flags: AskFlags,
+  io: Io,
+): Promise<void> {
+  const watch = new Stopwatch();
+  const files = [image ?? examplePicture, ...(flags.image ?? [])];
+  const question = checkQuestion(asked, files.length, flags);
+  if (flags.saveTensors !== undefined) await checkSaveTarget(flags.saveTensors, flags.model);
+  const folder =
+    flags.model === undefined
+      ? await watch.time("makeModel", async () => randomLlava())
+      : (await openModelFolder(flags.model, ["llava"])).folder;
+  if (image === undefined) say(io, `no picture is given: the example ${examplePicture} is taken`);
+  if (asked === undefined) say(io, `no question is given: "${question}" is asked`);
+  if (flags.model === undefined) {
+    say(io, "no --model is given: a tiny LLaVA of random numbers answers, and its answer means nothing");
+  }
+  const named = await watch.time("decodeImage", () =>
+    Promise.all(files.map(async (file) => ({ file, picture: await decodeImage(file) }))),
+  );
+  const pictures = named.map(({ picture }) => picture);
+  await withDevice(flags, io, watch, async (device) => {
+    using llava = await watch.time("load", () =>
+      withProgress(io.stderr, "loading", (onProgress) =>
+        Llava.load(device, folder, {
+          dtype: flags.dtype,
+          signal: io.signal,
+          onProgress,
+          templates: new WorkerTemplateRenderer(),
+        }),
+      ),
+    );
+    const prompt = flags.rawPrompt ? question : await llava.promptFor(question, pictures.length);
+    const { timings, ...answer } = await llava.ask(
+      { pictures, prompt, ...(flags.rawPrompt && { addSpecialTokens: true }) },
+      { ...generationOptions(flags, io), imageFeatures: flags.saveTensors !== undefined },
+    );
+    for (const [stage, milliseconds] of Object.entries(timings)) watch.add(stage, milliseconds);
+    finishAnswer(flags, io);
+    if (flags.saveTensors !== undefined) await writeTensors(flags.saveTensors, tensorsOf(answer), io.signal);
+    const output: AskOutput = {
+      command: "ask",
+      ...(await commonOutput(device, flags, watch)),
+      question,
+      pictures: named.map(({ file, picture: { width, height } }) => ({ file, width, height })),
+      prompt,
+      answer: answer.text,
+      finishReason: answer.finishReason,
+      tokens: { prompt: answer.inputIds.length, visual: answer.visualTokens, new: answer.newIds.length },
+    };
+    report(output, "", flags, io);
+  });
+}
+
+/** The question, or with `--raw-prompt` the prompt. Throws a UsageError where it cannot be one about so many pictures. */
+function checkQuestion(asked: string | undefined, pictures: number, flags: AskFlags): string {
+  checkGenerationFlags(flags);
+  if (flags.rawPrompt && asked === undefined) {
+    throw new UsageError(`--raw-prompt needs a prompt, with one ${mark} for each picture`);
+  }
+  const question = asked ?? defaultQuestion;
+  if (question.trim() === "") throw new UsageError("the question is empty, expected text");
+  const marks = question.split(mark).length - 1;
+  if (flags.rawPrompt && marks !== pictures) {
+    throw new UsageError(
+      `--raw-prompt: found ${marks} ${mark} in the prompt, expected one for each of ${pictures} pictures`,
+    );
+  }
+  if (!flags.rawPrompt && marks > 0) {
+    throw new UsageError(`the question has ${mark} in it, which has a meaning only with --raw-prompt`);
+  }
+  return question;
+}
+
+function tensorsOf(answer: Omit<LlavaAnswer, "timings">): SavedTensors {
+  const [first] = answer.pictures;
+  const size = first?.pixelValues.length ?? 0;
+  const pixels = new Float32Array(answer.pictures.length * size);
+  for (const [i, { pixelValues }] of answer.pictures.entries()) pixels.set(pixelValues, i * size);
+  return {
+    ...answerTensors(answer),
+    ...(first && {
+      pixel_values: { shape: [answer.pictures.length, ...first.shape.slice(1)], data: pixels },
+    }),
+    ...(answer.imageFeatures && { image_features: answer.imageFeatures }),
+  };
+}

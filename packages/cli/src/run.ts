@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { Command, CommanderError } from "commander";
+import { askCommand } from "./commands/ask.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { encodeCommand } from "./commands/encode.ts";
+import { generateCommand } from "./commands/generate.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { explain, ReportedFailure, UsageError } from "./errors.ts";
+import { type Io, say } from "./io.ts";
+
+/** Exit codes: done, failed, not understood; 130 after an interruption, as shells have it. */
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  interrupted: 128 + constants.signals.SIGINT,
+} as const;
+
+/** Runs one command line (without the program's name) and returns the exit code. Does not end the process. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    await program(io).parseAsync(argv, { from: "user" });
+    return io.signal.aborted ? exitCodes.interrupted : exitCodes.done;
+  } catch (error) {
+    return report(error, argv, io);
+  }
+}
+
+function program(io: Io): Command {
+  const root = new Command("mask-llava")
+    .description("Ask a picture on a headless GPU server.")
+    .version(version())
+    .addCommand(askCommand(io))
+    .addCommand(generateCommand(io))
+    .addCommand(encodeCommand(io))
+    .addCommand(inspectCommand(io))
+    .addCommand(doctorCommand(io));
+  for (const command of [root, ...root.commands]) {
+    const path = command === root ? "mask-llava" : `mask-llava ${command.name()}`;
+    command
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => io.stdout.write(text),
+        writeErr: (text) => io.stderr.write(text),
+        outputError: (text, write) => write(text.replace(/^error: /, "mask-llava: ")),
+      })
+      .showHelpAfterError(`(${path} --help tells what can be said)`);
+  }
+  return root;
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function report(error: unknown, argv: readonly string[], io: Io): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (io.signal.aborted) {
+    say(io, explain(io.signal.reason));
+    return exitCodes.interrupted;
+  }
+  if (error instanceof ReportedFailure) return exitCodes.failed;
+  if (error instanceof UsageError) {
+    say(io, error.message);
+    return exitCodes.usage;
+  }
+  say(io, explain(error));
+  if (argv.includes("--verbose") && error instanceof Error && error.stack) {
+    io.stderr.write(`${error.stack}\n`);
+  }
+  return exitCodes.failed;
+}
