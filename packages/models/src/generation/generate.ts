@@ -2,7 +2,6 @@ import {
   CancelledError,
   type Device,
   invalidToken,
-  type Program,
   type Recorder,
   RuntimeError,
   type Tensor,
@@ -32,8 +31,6 @@ export interface GenerateControls {
   /** Prompt tokens run at once, in one program; bounds memory. Default 1024. */
   readonly prefillChunk?: number | undefined;
   readonly cacheDtype?: "f32" | "f16" | undefined;
-  /** Sees each program before it is run, e.g. to profile it. */
-  readonly onProgram?: ((program: Program, stage: "prefill" | "decode") => Promise<void> | void) | undefined;
 }
 
 export type FinishReason = "eos" | "stop" | "length" | "cancelled";
@@ -156,7 +153,6 @@ async function prefill(
     const outputs = [token, logits].filter((t) => t !== undefined);
     using program = await cmd.finish({ outputs });
     device.write(start, Uint32Array.of(first));
-    await controls.onProgram?.(program, "prefill");
     const read = await program.runAndRead(outputs);
     if (allLogits) allLogits.set(read.at(-1) as Float32Array, first * vocabulary);
     if (token) {
@@ -181,7 +177,6 @@ async function decode(
   const { lastHiddenState } = network.forward(cmd, x, cache, state.position); // [1, 1, D]
   const token = state.step(cmd, network.logits(cmd, network.lastRow(cmd, lastHiddenState))); // [1]
   using program = await cmd.finish({ outputs: [token] });
-  await controls.onProgram?.(program, "decode");
   const inFlight: Promise<number>[] = [];
   let submitted = 0;
   try {

@@ -119,7 +119,7 @@ export function textSource(network: LlamaNetwork, ids: readonly number[]): Promp
 
 /** The checkpoint's generation settings with the caller's, and what only controls the run. */
 export async function splitOptions(folder: Folder, options: GenerationOptions & GenerateControls) {
-  const { stop, signal, onText, promptLogits, prefillChunk, cacheDtype, onProgram, ...generation } = options;
+  const { stop, signal, onText, promptLogits, prefillChunk, cacheDtype, ...generation } = options;
   const settings = await loadGenerationSettings(folder, generation);
-  return { settings, controls: { stop, signal, onText, promptLogits, prefillChunk, cacheDtype, onProgram } };
+  return { settings, controls: { stop, signal, onText, promptLogits, prefillChunk, cacheDtype } };
 }

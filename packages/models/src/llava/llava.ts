@@ -1,4 +1,4 @@
-import { CancelledError, type Device, type Program, type Recorder, type Tensor } from "@mask-llava/runtime";
+import { CancelledError, type Device, type Recorder, type Tensor } from "@mask-llava/runtime";
 import { Checkpoint, type Folder, parseConfig, requireJson } from "../checkpoint/index.ts";
 import {
   type GenerateControls,
@@ -58,7 +58,6 @@ export interface LlavaAnswer extends Omit<Generation, "timings"> {
 export interface LlavaControls extends GenerateControls {
   /** Also read the image features back. */
   readonly imageFeatures?: boolean | undefined;
-  readonly onImageProgram?: ((program: Program) => Promise<void> | void) | undefined;
 }
 
 /** A LLaVA-1.5 checkpoint: pictures and a prompt in, text out. Owns its weights. */
@@ -135,7 +134,7 @@ export class Llava implements Disposable {
 
   /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. */
   async ask(question: LlavaQuestion, options: GenerationOptions & LlavaControls = {}): Promise<LlavaAnswer> {
-    const { imageFeatures: wantFeatures, onImageProgram, ...rest } = options;
+    const { imageFeatures: wantFeatures, ...rest } = options;
     const { settings, controls } = await splitOptions(this.#folder, rest);
     const ids = expandPrompt(question.prompt, this.tokenizer, {
       imageTokenId: this.config.imageTokenId,
@@ -145,7 +144,7 @@ export class Llava implements Disposable {
     const started = performance.now();
     const pictures = question.pictures.map((p) => this.processor.process(p));
     const encodeStarted = performance.now();
-    const features = pictures.length ? await this.#encode(pictures, onImageProgram) : undefined; // [I, n, D]
+    const features = pictures.length ? await this.#encode(pictures) : undefined; // [I, n, D]
     const data = features && wantFeatures ? ((await this.device.read(features)) as Float32Array) : undefined;
     if (features) await this.device.idle();
     const encode = performance.now() - encodeStarted;
@@ -191,10 +190,7 @@ export class Llava implements Disposable {
   }
 
   /** Image features of processed pictures. [I, n, D] */
-  async #encode(
-    pictures: readonly ProcessedImage[],
-    onProgram: LlavaControls["onImageProgram"],
-  ): Promise<Tensor> {
+  async #encode(pictures: readonly ProcessedImage[]): Promise<Tensor> {
     const [, channels, height, width] = (pictures[0] as ProcessedImage).shape;
     const { pixels, program, outputs } = await this.#image.forShape([
       pictures.length,
@@ -205,7 +201,6 @@ export class Llava implements Disposable {
     pictures.forEach((p, i) => {
       this.device.write(pixels, p.pixelValues, i * p.pixelValues.byteLength);
     });
-    await onProgram?.(program);
     program.run();
     return outputs[0];
   }
