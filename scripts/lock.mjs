@@ -7,7 +7,8 @@ export async function withLock(path, work) {
   mkdirSync(dirname(path), { recursive: true });
   for (let said = false; !take(path); ) {
     const pid = holder(path);
-    if (!said && alive(pid)) console.error(`mask-llava: waiting for process ${pid}, which installs or builds`);
+    if (!said && alive(pid))
+      console.error(`mask-llava: waiting for process ${pid}, which installs or builds`);
     said ||= alive(pid);
     await setTimeout(200);
   }
