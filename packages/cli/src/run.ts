@@ -9,6 +9,8 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
+export type * from "./output.ts";
+
 /** Exit codes: done, failed, not understood; 130 after an interruption, as shells have it. */
 export const exitCodes = {
   done: 0,
