@@ -1,23 +1,28 @@
 import type { OpSuite } from "../op-case.ts";
 import { adaptiveAvgPool2dSuite } from "./adaptive-avg-pool2d/cases.ts";
 import { advanceSuite } from "./advance/cases.ts";
+import { argmaxSuite } from "./argmax/cases.ts";
 import { attentionSuite } from "./attention/cases.ts";
 import { binarySuite } from "./binary/cases.ts";
 import { castSuite } from "./cast/cases.ts";
 import { concatSuite } from "./concat/cases.ts";
 import { convTranspose2dSuite } from "./conv-transpose2d/cases.ts";
 import { conv2dSuite } from "./conv2d/cases.ts";
+import { deformableAttentionSuite } from "./deformable-attention/cases.ts";
 import { embeddingSuite } from "./embedding/cases.ts";
 import { gatherRowsSuite } from "./gather-rows/cases.ts";
 import { groupNormSuite } from "./group-norm/cases.ts";
 import { layerNormSuite } from "./layer-norm/cases.ts";
 import { layerNorm2dSuite } from "./layer-norm2d/cases.ts";
+import { maskPoolSuite } from "./mask-pool/cases.ts";
 import { matmulSuite } from "./matmul/cases.ts";
 import { maxPool2dSuite } from "./max-pool2d/cases.ts";
 import { padSuite } from "./pad/cases.ts";
 import { permuteSuite } from "./permute/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
+import { resize2dSuite } from "./resize2d/cases.ts";
 import { rmsNormSuite } from "./rms-norm/cases.ts";
+import { roiAlignSuite } from "./roi-align/cases.ts";
 import { ropeAppendSuite, ropeSuite } from "./rope/cases.ts";
 import { sampleSuite } from "./sample/cases.ts";
 import { siluMulSuite } from "./silu-mul/cases.ts";
@@ -27,6 +32,10 @@ import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
 export const suites: readonly OpSuite[] = [
+  maskPoolSuite,
+  roiAlignSuite,
+  deformableAttentionSuite,
+  resize2dSuite,
   adaptiveAvgPool2dSuite,
   maxPool2dSuite,
   convTranspose2dSuite,
@@ -53,4 +62,5 @@ export const suites: readonly OpSuite[] = [
   layerNorm2dSuite,
   groupNormSuite,
   castSuite,
+  argmaxSuite,
 ];
