@@ -19,6 +19,7 @@ export * from "./max-pool2d/index.ts";
 export * from "./pad/index.ts";
 export * from "./permute/index.ts";
 export * from "./random-uniform/index.ts";
+export * from "./reduce/index.ts";
 export * from "./resize2d/index.ts";
 export * from "./rms-norm/index.ts";
 export * from "./roi-align/index.ts";

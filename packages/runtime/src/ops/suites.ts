@@ -20,6 +20,7 @@ import { maxPool2dSuite } from "./max-pool2d/cases.ts";
 import { padSuite } from "./pad/cases.ts";
 import { permuteSuite } from "./permute/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
+import { reduceSuite } from "./reduce/cases.ts";
 import { resize2dSuite } from "./resize2d/cases.ts";
 import { rmsNormSuite } from "./rms-norm/cases.ts";
 import { roiAlignSuite } from "./roi-align/cases.ts";
@@ -63,4 +64,5 @@ export const suites: readonly OpSuite[] = [
   groupNormSuite,
   castSuite,
   argmaxSuite,
+  reduceSuite,
 ];
