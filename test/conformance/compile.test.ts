@@ -1,4 +1,4 @@
-import { type Capabilities, Device, openDevice } from "@mask-llava/runtime";
+import { type Capabilities, Device, type HostTensor, openDevice } from "@mask-llava/runtime";
 import { Random, suites, upload } from "@mask-llava/runtime/conformance";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { create } from "webgpu";
@@ -45,7 +45,9 @@ describe.each(Object.keys(kinds))("%s", (kind) => {
       const variants = op.variants.filter((v) => v.supports(host, testCase.params, device.caps));
       expect(variants.length, testCase.name).toBeGreaterThan(0);
       for (const variant of variants) {
-        const uploaded = Object.entries(host).map(([name, h]) => [name, h && upload(device, h)] as const);
+        const uploaded = Object.entries(host as Record<string, HostTensor | undefined>).map(
+          ([name, h]) => [name, h && upload(device, h)] as const,
+        );
         const cmd = device.record(`${op.name} ${testCase.name} ${variant.name}`);
         const outputs = cmd.call(op, Object.fromEntries(uploaded) as never, testCase.params, {
           variant: variant.name,
