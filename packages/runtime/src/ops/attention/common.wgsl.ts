@@ -109,21 +109,21 @@ fn q_at(b: u32, kv_head: u32, row: u32) -> u32 {
 }
 fn k_at(b: u32, kv_head: u32, j: u32) -> u32 { return (b * u.tk + j) * u.kv_heads + kv_head; }
 #if ${wide}
-fn q4(at: u32, c: u32) -> vec4<f32> { return q[at * u.quads + c]; }
-fn k4(at: u32, c: u32) -> vec4<f32> { return load4_k(at * u.quads + c); }
-fn v4(at: u32, c: u32) -> vec4<f32> { return load4_v(at * u.quads + c); }
+fn q_quad(at: u32, c: u32) -> vec4<f32> { return q[at * u.quads + c]; }
+fn k_quad(at: u32, c: u32) -> vec4<f32> { return load4_k(at * u.quads + c); }
+fn v_quad(at: u32, c: u32) -> vec4<f32> { return load4_v(at * u.quads + c); }
 #else
-fn q4(at: u32, c: u32) -> vec4<f32> {
+fn q_quad(at: u32, c: u32) -> vec4<f32> {
   var r = vec4<f32>();
   for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = q[at * u.size + 4u * c + e]; }
   return r;
 }
-fn k4(at: u32, c: u32) -> vec4<f32> {
+fn k_quad(at: u32, c: u32) -> vec4<f32> {
   var r = vec4<f32>();
   for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = load_k(at * u.size + 4u * c + e); }
   return r;
 }
-fn v4(at: u32, c: u32) -> vec4<f32> {
+fn v_quad(at: u32, c: u32) -> vec4<f32> {
   var r = vec4<f32>();
   for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = load_v(at * u.size + 4u * c + e); }
   return r;
@@ -157,13 +157,13 @@ fn score(dot_product: f32, b: u32, kv_head: u32, row: u32, j: u32) -> f32 {
 }`;
 }
 
-/** `store4(at, c, value)` into the output y. */
+/** `store_quad(at, c, value)` into the output y. */
 export function storeCode({ wide }: CommonSpec): string {
   return wgsl`
 #if ${wide}
-fn store4(at: u32, c: u32, value: vec4<f32>) { y[at * u.quads + c] = value; }
+fn store_quad(at: u32, c: u32, value: vec4<f32>) { y[at * u.quads + c] = value; }
 #else
-fn store4(at: u32, c: u32, value: vec4<f32>) {
+fn store_quad(at: u32, c: u32, value: vec4<f32>) {
   for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { y[at * u.size + 4u * c + e] = value[e]; }
 }
 #endif`;

@@ -2,8 +2,10 @@ import type { Op } from "../../op.ts";
 import type { FloatStorage } from "../../reading.ts";
 import type { Recorder } from "../../recorder.ts";
 import { bytesPerElement, sizeOf, type Tensor } from "../../tensor.ts";
+import { decodeVariants } from "./decode.wgsl.ts";
 import { attentionReference } from "./reference.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
+import { subgroupVariant } from "./subgroup.wgsl.ts";
 import { tileVariants } from "./tile.wgsl.ts";
 
 const storages: FloatStorage[] = ["f32", "f16", "packed"];
@@ -14,7 +16,12 @@ export const attentionOp: Op<AttentionInputs, AttentionParams> = {
     attentionShape(inputs, params);
     return [{ shape: inputs.q.shape, dtype: "f32" }];
   },
-  variants: storages.flatMap((storage) => tileVariants(storage)),
+  variants: [
+    subgroupVariant("f32"),
+    subgroupVariant("packed"),
+    ...storages.flatMap(decodeVariants),
+    ...storages.flatMap(tileVariants),
+  ],
   reference: attentionReference,
   cost(inputs, [y], params) {
     const { batch, tq, tk, heads, size } = attentionShape(inputs, params);

@@ -1,3 +1,4 @@
+import type { Capabilities } from "../../capabilities.ts";
 import { dispatch, kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
 import type { FloatStorage } from "../../reading.ts";
@@ -60,7 +61,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   let row0 = wid.x * ${blockRows}u;
   let last_row = min(row0 + ${blockRows}u, rows) - 1u;
   for (var i = li; i < ${blockRows}u * u.quads; i += ${threads}u) {
-    q_tile[i] = q4(q_at(b, wid.y, min(row0 + i / u.quads, last_row)), i % u.quads);
+    q_tile[i] = q_quad(q_at(b, wid.y, min(row0 + i / u.quads, last_row)), i % u.quads);
   }
   if (li < ${blockRows}u) { row_max[li] = masked; }
   var out: array<array<vec4<f32>, ${columns}>, ${rows}>;
@@ -74,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
     workgroupBarrier();
     for (var i = li; i < ${blockKeys}u * u.quads; i += ${threads}u) {
       let j = i / u.quads;
-      kv_tile[j * ${stride}u + i % u.quads] = k4(k_at(b, wid.y, min(j0 + j, end - 1u)), i % u.quads);
+      kv_tile[j * ${stride}u + i % u.quads] = k_quad(k_at(b, wid.y, min(j0 + j, end - 1u)), i % u.quads);
     }
     workgroupBarrier();
     // an explicit value: without one, it is not zeroed again for each round (seen with Dawn on lavapipe)
@@ -106,7 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
     }
     for (var i = li; i < ${blockKeys}u * u.quads; i += ${threads}u) {
       let j = i / u.quads;
-      kv_tile[j * ${stride}u + i % u.quads] = v4(k_at(b, wid.y, min(j0 + j, end - 1u)), i % u.quads);
+      kv_tile[j * ${stride}u + i % u.quads] = v_quad(k_at(b, wid.y, min(j0 + j, end - 1u)), i % u.quads);
     }
     workgroupBarrier();
     for (var i = 0u; i < ${rows}u; i++) {
@@ -136,7 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
     for (var n = 0u; n < ${columns}u; n++) {
       let c = n * ${side}u + lid.x;
       if (row < rows && c < u.quads) {
-        store4(q_at(b, wid.y, row), c, select(out[i][n] / total[i], vec4<f32>(), total[i] == 0.0));
+        store_quad(q_at(b, wid.y, row), c, select(out[i][n] / total[i], vec4<f32>(), total[i] == 0.0));
       }
     }
   }
@@ -144,20 +145,25 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   });
 }
 
+function fits(tile: Tile, inputs: AttentionInputs, { limits }: Capabilities): boolean {
+  const quads = Math.ceil((inputs.q.shape.at(-1) as number) / 4);
+  return (
+    tileBytes(tile, quads) <= limits.maxComputeWorkgroupStorageSize &&
+    tile.side ** 2 <= limits.maxComputeInvocationsPerWorkgroup
+  );
+}
+
 function tileVariant(
   storage: FloatStorage,
   tile: Tile,
-  least: number,
+  useful: (rows: number, inputs: AttentionInputs, caps: Capabilities) => boolean,
 ): Variant<AttentionInputs, AttentionParams> {
   const { side, rows, keys } = tile;
   return {
     name: `tile-${side * rows}x${side * keys}-${storage}`,
     supports(inputs, params, caps) {
-      const { size, tq, group } = attentionShape(inputs, params);
-      const fits =
-        tileBytes(tile, Math.ceil(size / 4)) <= caps.limits.maxComputeWorkgroupStorageSize &&
-        side * side <= caps.limits.maxComputeInvocationsPerWorkgroup;
-      return fits && tq * group >= least && readsKeys(storage, inputs, caps);
+      const { tq, group } = attentionShape(inputs, params);
+      return readsKeys(storage, inputs, caps) && fits(tile, inputs, caps) && useful(tq * group, inputs, caps);
     },
     build({ inputs, outputs, params, caps }) {
       const y = outputs[0] as Tensor;
@@ -177,12 +183,14 @@ function tileVariant(
 /**
  * A workgroup for each block of rows of a key-value head: keys, then values, pass through a tile in workgroup memory
  * with an online softmax (Dao et al. 2022, FlashAttention, algorithm 1). The largest tile that fits the device's
- * workgroup memory is preferred; the smallest serves every shape.
+ * workgroup memory is preferred. 8x8 serves every shape, and 4x4 heads that are too large for that.
  */
 export function tileVariants(storage: FloatStorage): Variant<AttentionInputs, AttentionParams>[] {
+  const small = { side: 8, rows: 1, keys: 1 };
   return [
-    tileVariant(storage, { side: 16, rows: 4, keys: 2 }, 64),
-    tileVariant(storage, { side: 16, rows: 2, keys: 2 }, 24),
-    tileVariant(storage, { side: 8, rows: 1, keys: 1 }, 1),
+    tileVariant(storage, { side: 16, rows: 4, keys: 2 }, (rows) => rows >= 64),
+    tileVariant(storage, { side: 16, rows: 2, keys: 2 }, (rows) => rows >= 24),
+    tileVariant(storage, small, () => true),
+    tileVariant(storage, { side: 4, rows: 1, keys: 1 }, (_, inputs, caps) => !fits(small, inputs, caps)),
   ];
 }
