@@ -28,4 +28,5 @@ export * from "./sample/index.ts";
 export * from "./silu-mul/index.ts";
 export * from "./slice/index.ts";
 export * from "./softmax/index.ts";
+export * from "./top-k/index.ts";
 export * from "./unary/index.ts";

@@ -29,6 +29,7 @@ import { sampleSuite } from "./sample/cases.ts";
 import { siluMulSuite } from "./silu-mul/cases.ts";
 import { sliceSuite } from "./slice/cases.ts";
 import { softmaxSuite } from "./softmax/cases.ts";
+import { topKSuite } from "./top-k/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
@@ -65,4 +66,5 @@ export const suites: readonly OpSuite[] = [
   castSuite,
   argmaxSuite,
   reduceSuite,
+  topKSuite,
 ];
