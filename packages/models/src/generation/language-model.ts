@@ -6,6 +6,7 @@ import {
   parseConfig,
   requireJson,
   type UploadOptions,
+  type Weights,
 } from "../checkpoint/index.ts";
 import {
   type LlamaConfig,
@@ -15,6 +16,8 @@ import {
   type RopeTable,
   ropeTable,
 } from "../llama/index.ts";
+import { llavaConfigSchema } from "../llava/config.ts";
+import { llavaIgnored, llavaNames } from "../llava/names.ts";
 import {
   ChatTemplate,
   type GenerationOptions,
@@ -41,32 +44,36 @@ export class LanguageModel implements Disposable {
   readonly #checkpoint: Checkpoint;
   readonly #rope: RopeTable;
 
-  private constructor(
-    folder: Folder,
-    config: LlamaConfig,
-    text: { tokenizer: Tokenizer; chatTemplate: ChatTemplate | undefined },
-    weights: { checkpoint: Checkpoint; rope: RopeTable },
-  ) {
-    this.device = weights.checkpoint.device;
-    this.config = config;
-    this.tokenizer = text.tokenizer;
-    this.chatTemplate = text.chatTemplate;
-    this.#folder = folder;
-    this.#checkpoint = weights.checkpoint;
-    this.#rope = weights.rope;
-    this.network = new LlamaNetwork(weights.checkpoint.weights, config, weights.rope);
+  private constructor(init: {
+    folder: Folder;
+    network: LlamaNetwork;
+    tokenizer: Tokenizer;
+    chatTemplate: ChatTemplate | undefined;
+    checkpoint: Checkpoint;
+    rope: RopeTable;
+  }) {
+    this.device = init.checkpoint.device;
+    this.config = init.network.config;
+    this.network = init.network;
+    this.tokenizer = init.tokenizer;
+    this.chatTemplate = init.chatTemplate;
+    this.#folder = init.folder;
+    this.#checkpoint = init.checkpoint;
+    this.#rope = init.rope;
   }
 
+  /** Loads a LLaMA folder, or the decoder of a LLaVA folder. */
   static async load(device: Device, folder: Folder, options: ModelLoadOptions = {}): Promise<LanguageModel> {
-    const config = parseConfig(llamaConfigSchema, await requireJson(folder, "config.json"), "config.json");
+    const { config, weights, ...names } = await readLayout(folder);
     const tokenizer = await Tokenizer.load(folder);
     const renderer = options.templates ?? new InlineTemplateRenderer();
     const chatTemplate = await ChatTemplate.load(folder, tokenizer.specialTokens, renderer);
     const rope = ropeTable(device, config);
     let checkpoint: Checkpoint | undefined;
     try {
-      checkpoint = await Checkpoint.open(device, folder, { ...options, ignore: llamaIgnored });
-      const model = new LanguageModel(folder, config, { tokenizer, chatTemplate }, { checkpoint, rope });
+      checkpoint = await Checkpoint.open(device, folder, { ...options, ...names });
+      const network = new LlamaNetwork(weights(checkpoint), config, rope);
+      const model = new LanguageModel({ folder, network, tokenizer, chatTemplate, checkpoint, rope });
       await checkpoint.load(options);
       return model;
     } catch (error) {
@@ -77,19 +84,17 @@ export class LanguageModel implements Disposable {
   }
 
   /** Continues a prompt given as ids; `options` overrule the checkpoint's generation_config.json. */
-  async generate(
-    ids: readonly number[],
+  generate(ids: readonly number[], options: GenerationOptions & GenerateControls = {}): Promise<Generation> {
+    return this.continue(textSource(this.network, ids), options);
+  }
+
+  /** Continues a prompt that may hold more than text. */
+  async continue(
+    source: PromptSource,
     options: GenerationOptions & GenerateControls = {},
   ): Promise<Generation> {
     const { settings, controls } = await splitOptions(this.#folder, options);
-    return generate(
-      this.device,
-      this.network,
-      this.tokenizer,
-      textSource(this.network, ids),
-      settings,
-      controls,
-    );
+    return generate(this.device, this.network, this.tokenizer, source, settings, controls);
   }
 
   dispose(): void {
@@ -100,6 +105,24 @@ export class LanguageModel implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Where a folder has its decoder: a LLaMA checkpoint, or a part of a LLaVA one. */
+async function readLayout(folder: Folder) {
+  const json = await requireJson(folder, "config.json");
+  if ((json as { model_type?: unknown } | null)?.model_type === "llava") {
+    return {
+      config: parseConfig(llavaConfigSchema, json, "config.json").text_config,
+      weights: (checkpoint: Checkpoint): Weights => checkpoint.weights.at("language_model"),
+      rename: llavaNames,
+      ignore: [...llavaIgnored, /^vision_tower\./, /^multi_modal_projector\./],
+    };
+  }
+  return {
+    config: parseConfig(llamaConfigSchema, json, "config.json"),
+    weights: (checkpoint: Checkpoint): Weights => checkpoint.weights,
+    ignore: llamaIgnored,
+  };
 }
 
 /** A prompt of text alone. */

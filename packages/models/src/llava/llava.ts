@@ -1,11 +1,10 @@
-import { CancelledError, type Device, type Recorder, type Tensor } from "@mask-llava/runtime";
+import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
 import { Checkpoint, type Folder, parseConfig, requireJson } from "../checkpoint/index.ts";
 import {
   type GenerateControls,
   type Generation,
   generate,
   type ModelLoadOptions,
-  type PromptSource,
   splitOptions,
   textSource,
 } from "../generation/index.ts";
@@ -19,18 +18,12 @@ import {
 } from "../images/index.ts";
 import { type RopeTable, ropeTable } from "../llama/index.ts";
 import { PixelProgram } from "../nn/index.ts";
-import {
-  ChatTemplate,
-  type GenerationOptions,
-  InlineTemplateRenderer,
-  Tokenizer,
-  vicunaPrompt,
-} from "../text/index.ts";
+import { ChatTemplate, type GenerationOptions, InlineTemplateRenderer, Tokenizer } from "../text/index.ts";
 import { type LlavaConfig, llavaConfigSchema } from "./config.ts";
 import { llavaIgnored, llavaNames } from "./names.ts";
 import { LlavaNetwork } from "./network.ts";
-import { expandPrompt, imageMark } from "./prompt.ts";
-import { promptRuns, splice } from "./splice.ts";
+import { expandPrompt, picturePrompt } from "./prompt.ts";
+import { splicedSource } from "./splice.ts";
 
 export interface LlavaQuestion {
   readonly pictures: readonly Pixels[];
@@ -125,11 +118,9 @@ export class Llava implements Disposable {
     }
   }
 
-  /** The prompt for a question about so many pictures: the checkpoint's chat template, or else LLaVA-1.5's conversation. */
+  /** The prompt for a question about so many pictures. */
   promptFor(question: string, pictures: number): Promise<string> {
-    const images = Array.from({ length: pictures }, () => ({ type: "image" as const }));
-    const messages = [{ role: "user", content: [...images, { type: "text" as const, text: question }] }];
-    return this.chatTemplate ? this.chatTemplate.render(messages) : Promise.resolve(vicunaPrompt(messages));
+    return picturePrompt(this.chatTemplate, question, pictures);
   }
 
   /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. */
@@ -149,8 +140,15 @@ export class Llava implements Disposable {
     if (features) await this.device.idle();
     const encode = performance.now() - encodeStarted;
     if (controls.signal?.aborted) throw new CancelledError();
-    const source = features ? this.#source(ids, features) : textSource(this.network.language, ids);
     const { language } = this.network;
+    const source = features
+      ? splicedSource(
+          language,
+          ids,
+          this.config.imageTokenId,
+          features.reshape([-1, features.shape[2] as number]),
+        )
+      : textSource(language, ids);
     const answer = await generate(this.device, language, this.tokenizer, source, settings, controls);
     return {
       ...answer,
@@ -171,24 +169,6 @@ export class Llava implements Disposable {
     this.dispose();
   }
 
-  /** Text embeddings with the pictures' features at the image ids. */
-  #source(ids: readonly number[], features: Tensor): PromptSource {
-    const [images, tokens, width] = features.shape as [number, number, number];
-    const visual = features.reshape([images * tokens, width]); // [Tv, D]
-    const { imageTokenId } = this.config;
-    const embed = (cmd: Recorder, start: number, count: number): Tensor => {
-      const part = ids.slice(start, start + count);
-      const texts = part.filter((id) => id !== imageTokenId);
-      const before = ids.slice(0, start).filter((id) => id === imageTokenId).length;
-      const spec = { shape: [texts.length], dtype: "u32" as const, label: "input_ids" };
-      const text = texts.length
-        ? this.network.language.embed(cmd, cmd.constant(spec, Uint32Array.from(texts))) // [Tt, D]
-        : undefined;
-      return splice(cmd, promptRuns(part, imageTokenId), text, visual, before); // [1, count, D]
-    };
-    return { ids, embed };
-  }
-
   /** Image features of processed pictures. [I, n, D] */
   async #encode(pictures: readonly ProcessedImage[]): Promise<Tensor> {
     const [, channels, height, width] = (pictures[0] as ProcessedImage).shape;
@@ -205,5 +185,3 @@ export class Llava implements Disposable {
     return outputs[0];
   }
 }
-
-export { imageMark };

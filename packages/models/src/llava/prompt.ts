@@ -1,5 +1,5 @@
 import { PromptError } from "../generation/index.ts";
-import type { Tokenizer } from "../text/index.ts";
+import { type ChatTemplate, type Tokenizer, vicunaPrompt } from "../text/index.ts";
 
 /** The mark of a picture in a prompt. */
 export const imageMark = "<image>";
@@ -31,4 +31,15 @@ export function expandPrompt(
   return addSpecialTokens === undefined
     ? tokenizer.encodePrompt(expanded)
     : tokenizer.encode(expanded, { addSpecialTokens });
+}
+
+/** The prompt for a question about so many pictures: the checkpoint's chat template, or else LLaVA-1.5's conversation. */
+export async function picturePrompt(
+  template: ChatTemplate | undefined,
+  question: string,
+  pictures: number,
+): Promise<string> {
+  const images = Array.from({ length: pictures }, () => ({ type: "image" as const }));
+  const messages = [{ role: "user", content: [...images, { type: "text" as const, text: question }] }];
+  return template ? template.render(messages) : vicunaPrompt(messages);
 }

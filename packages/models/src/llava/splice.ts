@@ -1,4 +1,6 @@
 import { concat, type Recorder, ShapeError, slice, type Tensor } from "@mask-llava/runtime";
+import type { PromptSource } from "../generation/index.ts";
+import type { LlamaNetwork } from "../llama/index.ts";
 
 /** A run of text tokens or of visual tokens in a prompt. */
 export interface PromptRun {
@@ -51,4 +53,25 @@ export function splice(
   if (!first) throw new ShapeError("splice: an empty prompt");
   const all = parts.length === 1 ? first : concat(cmd, parts, 0); // [T, D]
   return all.reshape([1, ...all.shape]);
+}
+
+/**
+ * A prompt with visual tokens: text embeddings, and `visual` in order at the image ids.
+ * @param visual visual tokens of all pictures [Tv, D]
+ */
+export function splicedSource(
+  network: LlamaNetwork,
+  ids: readonly number[],
+  imageTokenId: number,
+  visual: Tensor,
+): PromptSource {
+  const embed = (cmd: Recorder, start: number, count: number): Tensor => {
+    const part = ids.slice(start, start + count);
+    const texts = part.filter((id) => id !== imageTokenId);
+    const before = ids.slice(0, start).filter((id) => id === imageTokenId).length;
+    const spec = { shape: [texts.length], dtype: "u32" as const, label: "input_ids" };
+    const text = texts.length ? network.embed(cmd, cmd.constant(spec, Uint32Array.from(texts))) : undefined; // [Tt, D]
+    return splice(cmd, promptRuns(part, imageTokenId), text, visual, before); // [1, count, D]
+  };
+  return { ids, embed };
 }
