@@ -131,7 +131,7 @@ function checkQuestion(asked: string | undefined, pictures: number, flags: AskFl
   const marks = question.split(mark).length - 1;
   if (flags.rawPrompt && marks !== pictures) {
     throw new UsageError(
-      `--raw-prompt: found ${marks} ${mark} in the prompt, expected one for each of ${pictures} pictures`,
+      `--raw-prompt: found ${marks} ${mark} in the prompt, expected ${pictures}: one for each picture`,
     );
   }
   if (!flags.rawPrompt && marks > 0) {

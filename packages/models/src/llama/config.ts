@@ -4,10 +4,13 @@ import { activationSchema } from "../nn/index.ts";
 const count = z.number().int().positive();
 const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
 
+/** The rotary scalings that `ropeFrequencies` computes. */
+const ropeType = z.enum(["default", "linear", "llama3"]);
+
 /** Rotary settings: `rope_parameters` of transformers 5; older files say `rope_theta` and `rope_scaling` with `type` or `rope_type`. */
 const ropeSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
+  rope_type: ropeType.optional(),
+  type: ropeType.optional(),
   rope_theta: z.number().positive().optional(),
   partial_rotary_factor: z.number().positive().max(1).optional(),
   factor: z.number().positive().optional(),
