@@ -1,6 +1,6 @@
 import { Clip, ClipEncoder } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
-import type { Device } from "@mask-llava/runtime";
+import type { Device, Tensor } from "@mask-llava/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openTestDevice } from "../support/device.ts";
 import { Fixture, relativeL2 } from "../support/fixtures.ts";
@@ -49,12 +49,21 @@ describe.each(["clip-quick-gelu", "clip-gelu"])("%s", (name) => {
     using pixels = device.tensor({ shape, dtype: "f32" }, data);
     const cmd = device.record("clip vision");
     expect(() => clip.vision.forward(cmd, pixels)).toThrow(/resampling was not asked for/);
-    const { hiddenStates } = clip.vision.forward(cmd, pixels, { resample: { antialias: false } });
-    using program = await cmd.finish({ outputs: hiddenStates });
+    const { hiddenStates, lastHiddenState } = clip.vision.forward(cmd, pixels, {
+      resample: { antialias: false },
+    });
+    const embedded = hiddenStates[0] as Tensor;
+    const pooled = clip.vision.pool(cmd, lastHiddenState);
+    using program = await cmd.finish({ outputs: [embedded, lastHiddenState, pooled] });
     program.run();
-    for (const [i, state] of hiddenStates.entries()) {
-      const expected = fixture.floats(`${size}.vision.hidden_states.${i}`);
-      expect(relativeL2(await program.read(state), expected), `layer ${i}`).toBeLessThan(bound);
+    for (const [key, tensor] of [
+      ["vision.hidden_states.0", embedded],
+      ["last_hidden_state", lastHiddenState],
+      ["pooler_output", pooled],
+    ] as const) {
+      expect(relativeL2(await program.read(tensor), fixture.floats(`${size}.${key}`)), key).toBeLessThan(
+        bound,
+      );
     }
   });
 
