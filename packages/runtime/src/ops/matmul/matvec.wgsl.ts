@@ -6,6 +6,7 @@ import { type MatmulKernel, matmulDispatches, matmulUniforms } from "./dispatche
 import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
 import { operand, withinK } from "./operand.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { unroll } from "./unroll.ts";
 
 interface Spec {
   readonly storage: Exclude<FloatStorage, "f16">;
@@ -20,7 +21,6 @@ interface Spec {
 }
 
 const range = (n: number): number[] => [...Array(n).keys()];
-const each = (n: number, line: (i: number) => string): string => range(n).map(line).join("\n");
 
 /** Halves are read 8 at a time where rows allow it: a vec4<u32> load costs a software adapter what a vec2<u32> does. */
 function weights(storage: Spec["storage"], aligned: boolean): Reader & { step: number } {
@@ -37,10 +37,10 @@ function matvecKernel({ storage, vectors, columns, aligned, lanes, subgroups }: 
   const b = weights(storage, aligned);
   const sums = range(vectors).flatMap((v) => range(columns).map((c) => `s${v}_${c}`));
   const add = (c: number, x: string, w: string) =>
-    each(vectors, (v) => `      s${v}_${c} += ${x}${v} * ${w};`);
+    unroll(vectors, (v) => `      s${v}_${c} += ${x}${v} * ${w};`);
   const halves = (pair: string) => `vec4<f32>(unpack2x16float(w.${pair[0]}), unpack2x16float(w.${pair[1]}))`;
   const total = (c: number) => `dot(s0_${c}, vec4<f32>(1.0))`;
-  const shift = each(vectors - 1, (v) => each(columns, (c) => `    s${v}_${c} = s${v + 1}_${c};`));
+  const shift = unroll(vectors - 1, (v) => unroll(columns, (c) => `    s${v}_${c} = s${v + 1}_${c};`));
   return kernel({
     name: `matvec-${subgroups ? "subgroup" : "workgroup"}-${vectors}x${columns}-${storage}${aligned ? "" : "-unaligned"}`,
     bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
@@ -59,25 +59,25 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
         @builtin(${subgroups ? "subgroup_invocation_id" : "local_invocation_index"}) lane: u32) {
   let col0 = flat_workgroup(vec3u(wid.xy, 0u), nwg) * ${columns}u;
   let b_base = wid.z * u.stride_b;
-${each(vectors, (v) => `  let x_row${v} = (wid.z * u.m + min(${v}u, u.m - 1u)) * u.k;`)}
-${each(columns, (c) => `  let w_row${c} = b_base + min(col0 + ${c}u, u.columns - 1u) * u.k;`)}
+${unroll(vectors, (v) => `  let x_row${v} = (wid.z * u.m + min(${v}u, u.m - 1u)) * u.k;`)}
+${unroll(columns, (c) => `  let w_row${c} = b_base + min(col0 + ${c}u, u.columns - 1u) * u.k;`)}
 ${sums.map((s) => `  var ${s} = vec4<f32>();`).join("\n")}
   for (var k = lane * ${b.step}u; k < u.k; k += ${lanes * b.step}u) {
 #if ${b.step === 8}
-${each(vectors, (v) => `    let x${v} = a_at(x_row${v} + k); let z${v} = a_at(x_row${v} + k + 4u);`)}
-${each(columns, (c) => `    { let w = b[(w_row${c} + k) >> 3u];\n      let low = ${halves("xy")};\n      let high = ${halves("zw")};\n${add(c, "x", "low")}\n${add(c, "z", "high")} }`)}
+${unroll(vectors, (v) => `    let x${v} = a_at(x_row${v} + k); let z${v} = a_at(x_row${v} + k + 4u);`)}
+${unroll(columns, (c) => `    { let w = b[(w_row${c} + k) >> 3u];\n      let low = ${halves("xy")};\n      let high = ${halves("zw")};\n${add(c, "x", "low")}\n${add(c, "z", "high")} }`)}
 #else
-${each(vectors, (v) => `    let x${v} = within_k(a_at(x_row${v} + k), k);`)}
-${each(columns, (c) => `    { let w = within_k(b_at(w_row${c} + k), k);\n${add(c, "x", "w")} }`)}
+${unroll(vectors, (v) => `    let x${v} = within_k(a_at(x_row${v} + k), k);`)}
+${unroll(columns, (c) => `    { let w = within_k(b_at(w_row${c} + k), k);\n${add(c, "x", "w")} }`)}
 #endif
   }
   for (var row = 0u; row < u.m; row++) {
     let at = (wid.z * u.m + row) * u.n + u.column0;
     var sum = 0.0;
 #if ${subgroups}
-${each(columns, (c) => `    { let t = subgroupAdd(${total(c)}); sum = select(sum, t, lane == ${c}u); }`)}
+${unroll(columns, (c) => `    { let t = subgroupAdd(${total(c)}); sum = select(sum, t, lane == ${c}u); }`)}
 #else
-${each(columns, (c) => `    partial[${c * lanes}u + lane] = ${total(c)};`)}
+${unroll(columns, (c) => `    partial[${c * lanes}u + lane] = ${total(c)};`)}
     workgroupBarrier();
     if (lane < ${columns}u) {
       for (var i = 0u; i < ${lanes}u; i++) { sum += partial[lane * ${lanes}u + i]; }

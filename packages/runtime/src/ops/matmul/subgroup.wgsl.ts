@@ -6,6 +6,7 @@ import { type MatmulKernel, matmulDispatches, matmulUniforms, vec4Aligned } from
 import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
 import { operand, withinK } from "./operand.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { unroll } from "./unroll.ts";
 
 interface Spec {
   readonly storage: FloatStorage;
@@ -16,11 +17,6 @@ interface Spec {
 }
 
 const components = ["x", "y", "z", "w"] as const;
-
-/** `count` lines of WGSL. */
-function lines(count: number, line: (i: number) => string): string {
-  return Array.from({ length: count }, (_, i) => line(i)).join("\n");
-}
 
 /**
  * A workgroup is one subgroup and computes `rows` x 4S outputs, 4 columns a lane, in steps of 4 along K. Each lane loads
@@ -50,20 +46,20 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(subgroup_invocation_id) lane
   let col0 = wid.x * ${4 * subgroupSize}u + lane * 4u;
   let a_base = wid.z * u.m * u.k;
   let b_base = wid.z * u.stride_b;
-${lines(rows / subgroupSize, (i) => `let a_row${i} = a_base + min(row0 + ${i * subgroupSize}u + lane, u.m - 1u) * u.k;`)}
+${unroll(rows / subgroupSize, (i) => `let a_row${i} = a_base + min(row0 + ${i * subgroupSize}u + lane, u.m - 1u) * u.k;`)}
 #if ${transposeB}
-${lines(4, (c) => `let b_row${c} = b_base + min(col0 + ${c}u, u.columns - 1u) * u.k;`)}
+${unroll(4, (c) => `let b_row${c} = b_base + min(col0 + ${c}u, u.columns - 1u) * u.k;`)}
 #endif
-${lines(rows, (r) => `var s${r} = vec4<f32>();`)}
+${unroll(rows, (r) => `var s${r} = vec4<f32>();`)}
   for (var k = 0u; k < u.k; k += 4u) {
-${lines(rows / subgroupSize, (i) => `let a${i} = within_k(a_at(a_row${i} + k), k);`)}
+${unroll(rows / subgroupSize, (i) => `let a${i} = within_k(a_at(a_row${i} + k), k);`)}
 #if ${transposeB}
-${lines(4, (c) => `let column${c} = within_k(b_at(b_row${c} + k), k);`)}
-${lines(4, (j) => `let b${j} = vec4<f32>(${[0, 1, 2, 3].map((c) => `column${c}.${components[j]}`).join(", ")});`)}
+${unroll(4, (c) => `let column${c} = within_k(b_at(b_row${c} + k), k);`)}
+${unroll(4, (j) => `let b${j} = vec4<f32>(${[0, 1, 2, 3].map((c) => `column${c}.${components[j]}`).join(", ")});`)}
 #else
-${lines(4, (j) => `let b${j} = ${inK(`b_at(b_base + (k + ${j}u) * u.n + col0)`, j)};`)}
+${unroll(4, (j) => `let b${j} = ${inK(`b_at(b_base + (k + ${j}u) * u.n + col0)`, j)};`)}
 #endif
-${lines(rows, (r) => {
+${unroll(rows, (r) => {
   const sum = components.map((c, j) => `s${r} += r${r}.${c} * b${j};`).join(" ");
   return `let r${r} = subgroupBroadcast(a${Math.floor(r / subgroupSize)}, ${r % subgroupSize}u); ${sum}`;
 })}
@@ -74,7 +70,7 @@ ${lines(rows, (r) => {
       finish(at + col, u.column0 + col, s0.x);
       s0 = s0.yzww;
     }
-${lines(rows - 1, (r) => `s${r} = s${r + 1};`)}
+${unroll(rows - 1, (r) => `s${r} = s${r + 1};`)}
   }
 }`,
   });
@@ -86,7 +82,7 @@ function rowsFor(inputs: MatmulInputs, params: MatmulParams): number[] {
   return a && b ? [32, 8] : [8];
 }
 
-/** For fixed subgroups of 4 or 8 lanes: those of software adapters (and of no GPU that has workgroup memory to tile). */
+/** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */
 function subgroupVariant(storage: FloatStorage, rows: number): Variant<MatmulInputs, MatmulParams> {
   return {
     name: `subgroup-${rows}-${storage}`,

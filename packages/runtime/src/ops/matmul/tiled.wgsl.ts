@@ -6,6 +6,7 @@ import { type MatmulKernel, matmulDispatches, matmulUniforms, vec4Aligned } from
 import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
 import { operand, withinK } from "./operand.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { unroll } from "./unroll.ts";
 
 /** `side` x `side` threads, each with `rowsPerThread` x 4 outputs. */
 interface Tile {
@@ -24,10 +25,6 @@ interface Spec {
 const tileK = 16;
 const quads = tileK / 4;
 const pitch = quads + 1;
-
-function lines(count: number, line: (i: number) => string): string {
-  return Array.from({ length: count }, (_, i) => line(i)).join("\n");
-}
 
 const outputRows = ({ side, rowsPerThread }: Tile): number => side * rowsPerThread;
 const outputColumns = ({ side }: Tile): number => side * 4;
@@ -66,7 +63,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   let col0 = wid.x * ${columns}u;
   let a_base = wid.z * u.m * u.k;
   let b_base = wid.z * u.stride_b;
-${lines(rowsPerThread, (r) => `var s${r} = vec4<f32>();`)}
+${unroll(rowsPerThread, (r) => `var s${r} = vec4<f32>();`)}
   for (var k0 = 0u; k0 < u.k; k0 += ${tileK}u) {
     for (var i = li; i < ${rows * quads}u; i += ${threads}u) {
       let row = i / ${quads}u;
@@ -93,8 +90,8 @@ ${lines(rowsPerThread, (r) => `var s${r} = vec4<f32>();`)}
     workgroupBarrier();
     for (var k = k0; k < min(k0 + ${tileK}u, u.k); k += 4u) {
       let q = (k - k0) / 4u;
-${lines(4, (c) => `      let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
-${lines(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
+${unroll(4, (c) => `      let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
+${unroll(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
     }
     workgroupBarrier();
   }
@@ -104,7 +101,7 @@ ${lines(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * $
       finish(at + col, u.column0 + col, s0.x);
       s0 = s0.yzww;
     }
-${lines(rowsPerThread - 1, (r) => `s${r} = s${r + 1};`)}
+${unroll(rowsPerThread - 1, (r) => `s${r} = s${r + 1};`)}
   }
 }`,
   });
