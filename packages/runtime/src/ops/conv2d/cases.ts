@@ -48,68 +48,43 @@ function conv2dCase(
   };
 }
 
+// few combinations of fused steps, as each is another pipeline to compile for every variant
+const blockEnd = { bias: true, residual: true, addFirst: true, activation: "relu" } as const;
+
 export const conv2dSuite = suite(conv2dOp, [
   conv2dCase("single", [1, 1, 1, 1], [1, 1, 1, 1]),
   conv2dCase("odd", [1, 3, 9, 11], [5, 3, 3, 3], { padding: 1 }),
-  conv2dCase("stem 7x7 s2", [1, 3, 37, 41], [35, 3, 7, 7], {
-    stride: 2,
-    padding: 3,
-    bias: true,
-    activation: "relu",
-  }),
-  conv2dCase("3x3 s2", [2, 10, 17, 15], [37, 10, 3, 3], {
-    stride: 2,
-    padding: 1,
-    bias: true,
-    activation: "relu",
-  }),
+  conv2dCase("stem 7x7 s2", [1, 3, 37, 41], [35, 3, 7, 7], { stride: 2, padding: 3, bias: true }),
+  conv2dCase("3x3 s2", [2, 10, 17, 15], [37, 10, 3, 3], { stride: 2, padding: 1, bias: true }),
   conv2dCase("uneven stride, padding, dilation", [2, 6, 19, 14], [9, 6, 3, 5], {
     stride: [2, 1],
     padding: [0, 3],
     dilation: [3, 2],
+    activation: "quick_gelu",
     residual: true,
   }),
   conv2dCase("kernel larger than the image", [1, 2, 3, 2], [4, 2, 5, 4], { padding: [2, 1] }),
   conv2dCase("1x1", [2, 20, 8, 6], [33, 20, 1, 1], { bias: true }),
-  conv2dCase("1x1 on 49 pixels", [1, 19, 7, 7], [40, 19, 1, 1], {
-    bias: true,
-    residual: true,
-    addFirst: true,
-    activation: "relu",
-  }),
-  conv2dCase("1x1 s2", [1, 16, 9, 9], [24, 16, 1, 1], { stride: 2 }),
+  conv2dCase("1x1 on 49 pixels", [1, 19, 7, 7], [40, 19, 1, 1], blockEnd),
+  conv2dCase("1x1 s2", [1, 16, 9, 9], [24, 16, 1, 1], { stride: 2, bias: true }),
   conv2dCase("1x1 padded", [1, 5, 4, 4], [6, 5, 1, 1], { padding: 1, bias: true }),
-  conv2dCase("block end", [2, 16, 8, 8], [64, 16, 1, 1], {
-    bias: true,
-    residual: true,
-    addFirst: true,
-    activation: "relu",
-  }),
-  conv2dCase("patch embedding", [2, 3, 28, 42], [70, 3, 14, 14], { stride: 14 }),
+  conv2dCase("block end", [2, 16, 8, 8], [64, 16, 1, 1], blockEnd),
+  conv2dCase("patch embedding", [2, 3, 28, 42], [70, 3, 14, 14], { stride: 14, bias: true }),
   conv2dCase("patch embedding with a remainder", [1, 3, 23, 19], [9, 3, 5, 5], { stride: 5, bias: true }),
   conv2dCase("patch embedding", [1, 3, 32, 32], [40, 3, 16, 16], { stride: 16, dtype: "f16", bias: true }),
-  conv2dCase("stride beyond the kernel", [1, 4, 17, 13], [8, 4, 2, 2], { stride: [3, 4] }),
+  conv2dCase("stride beyond the kernel", [1, 4, 17, 13], [8, 4, 2, 2], { stride: [3, 4], bias: true }),
   conv2dCase("groups", [2, 12, 9, 7], [18, 4, 3, 3], { groups: 3, padding: 1, bias: true }),
   conv2dCase("groups of an odd size", [1, 6, 8, 8], [70, 3, 1, 1], { groups: 2, bias: true }),
-  conv2dCase("depthwise", [2, 7, 11, 9], [7, 1, 3, 3], {
-    groups: 7,
-    padding: 1,
-    bias: true,
-    activation: "silu",
-  }),
+  conv2dCase("depthwise", [2, 7, 11, 9], [7, 1, 3, 3], { groups: 7, padding: 1, bias: true }),
   conv2dCase("depthwise, two outputs each", [2, 5, 10, 12], [10, 1, 5, 3], {
     groups: 5,
     stride: 2,
-    residual: true,
-    dtype: "f16",
-  }),
-  conv2dCase("3x3", [1, 8, 10, 9], [34, 8, 3, 3], { padding: 1, dtype: "f16", activation: "gelu" }),
-  conv2dCase("1x1", [1, 12, 6, 6], [10, 12, 1, 1], { dtype: "f16" }),
-  conv2dCase("1x1 of an odd size", [1, 5, 5, 5], [7, 5, 1, 1], {
-    dtype: "f16",
-    activation: "quick_gelu",
     bias: true,
+    dtype: "f16",
   }),
+  conv2dCase("3x3", [1, 8, 10, 9], [34, 8, 3, 3], { padding: 1, dtype: "f16", bias: true }),
+  conv2dCase("1x1", [1, 12, 6, 6], [10, 12, 1, 1], { dtype: "f16", bias: true }),
+  conv2dCase("1x1 of an odd size", [1, 5, 5, 5], [7, 5, 1, 1], { dtype: "f16", bias: true }),
   conv2dCase("ResNet stem", [1, 3, 224, 224], [64, 3, 7, 7], {
     stride: 2,
     padding: 3,

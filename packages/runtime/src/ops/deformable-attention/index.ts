@@ -30,8 +30,6 @@ export const deformableAttentionOp: Op<DeformableAttentionInputs, DeformableAtte
 };
 
 export interface DeformableAttentionOptions {
-  /** [h, w] of each level, in the order of `value`. */
-  readonly levels: readonly Pair[];
   /** `weights` are logits, softmaxed here over levels and points. Default false: they are used as they are. */
   readonly softmax?: boolean;
 }
@@ -39,13 +37,16 @@ export interface DeformableAttentionOptions {
 /**
  * Multi-scale deformable attention (Zhu et al. 2021): samples `value` [B, S, heads, D] bilinearly at `locations`
  * [B, Q, heads, levels, points, (x, y)], 0 to 1 over each level with zeros outside (grid_sample, align_corners off), and
- * adds the samples up by `weights` [B, Q, heads, levels·points] -> [B, Q, heads·D].
+ * adds the samples up by `weights` [B, Q, heads, levels·points] -> [B, Q, heads·D]. `levels` are the levels' [h, w] in
+ * the order in which `value` holds their pixels.
  */
 export function deformableAttention(
   cmd: Recorder,
-  inputs: { readonly value: Tensor; readonly locations: Tensor; readonly weights: Tensor },
-  options: DeformableAttentionOptions,
+  value: Tensor,
+  locations: Tensor,
+  weights: Tensor,
+  levels: readonly Pair[],
+  { softmax = false }: DeformableAttentionOptions = {},
 ): Tensor {
-  const { levels, softmax = false } = options;
-  return cmd.call1(deformableAttentionOp, inputs, { levels, softmax });
+  return cmd.call1(deformableAttentionOp, { value, locations, weights }, { levels, softmax });
 }
