@@ -1,5 +1,4 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +8,6 @@ import { onTestFinished } from "vitest";
 import { testAdapter } from "../support/device.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-export const binary = join(root, "packages", "cli", "bin", "mask-llava.mjs");
 
 /** A path below `test/fixtures`. */
 export function fixture(...parts: string[]): string {
@@ -32,30 +30,6 @@ export async function cli(...argv: string[]): Promise<Outcome> {
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
     signal: new AbortController().signal,
-  });
-  return { code, stdout, stderr };
-}
-
-/** Runs the built program as users do; `onStderr` sees what it has said so far. */
-export async function builtCli(
-  argv: readonly string[],
-  onStderr: (text: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
-): Promise<Outcome> {
-  if (!existsSync(join(root, "packages", "cli", "dist", "launch.js"))) {
-    throw new Error("the program is not built: npm run build");
-  }
-  const child = spawn(process.execPath, [binary, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-    onStderr(stderr, (signal) => child.kill(signal));
-  });
-  const code = await new Promise<number>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status, signal) => resolve(status ?? (signal ? 128 : -1)));
   });
   return { code, stdout, stderr };
 }

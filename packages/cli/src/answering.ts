@@ -32,8 +32,15 @@ export function generationOptions(
     ...(stop && { stop }),
     signal: io.signal,
     promptLogits: flags.saveTensors !== undefined,
-    ...(!flags.json && { onText: (piece: string) => void io.stdout.write(piece) }),
+    ...(!flags.json && {
+      onText: (piece: string) => void io.stdout.write(io.stdout.isTTY ? printable(piece) : piece),
+    }),
   };
+}
+
+/** Without control characters but line breaks and tabs: what a model says must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, "\ufffd");
 }
 
 /** Ends a streamed answer, and the command where it was interrupted. */
