@@ -1,13 +1,6 @@
 import { type HostTensor, hostResult } from "../../host-tensor.ts";
 import type { HostTensors } from "../../op.ts";
-import {
-  invalidToken,
-  massScale,
-  randomWord,
-  type SampleInputs,
-  type SampleParams,
-  sampleShape,
-} from "./spec.ts";
+import { invalidToken, randomWord, type SampleInputs, type SampleParams, sampleShape } from "./spec.ts";
 
 export interface WarpSettings {
   readonly temperature: number;
@@ -36,7 +29,7 @@ export function warp(scores: Float64Array, settings: WarpSettings): Float64Array
   const max = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const sorted = scores.slice().sort((a, b) => b - a);
   const kth = topK > 0 && topK < scores.length ? (sorted[topK - 1] as number) : Number.NEGATIVE_INFINITY;
-  const mass = scores.map((s) => (s >= kth ? Math.exp((s - max) / temperature) : 0));
+  const mass = scores.map((s) => (s >= kth ? (s === max ? 1 : Math.exp((s - max) / temperature)) : 0));
   const total = mass.reduce((a, b) => a + b, 0);
   if (topP < 1) {
     const ascending = [...mass.keys()].filter((i) => (mass[i] as number) > 0);
@@ -78,12 +71,11 @@ function choose(scores: Float64Array, draw: boolean, settings: WarpSettings, wor
   const max = scores.reduce((a, b) => (Number.isNaN(b) ? b : Math.max(a, b)), Number.NEGATIVE_INFINITY);
   if (scores.some(Number.isNaN) || max === Number.NEGATIVE_INFINITY) return invalidToken;
   if (!draw) return scores.indexOf(max);
-  const parts = warp(scores, settings).map((p) => p * massScale);
-  const total = parts.reduce((a, b) => a + b, 0);
-  let target = (word() / 2 ** 32) * total;
-  for (const [i, part] of parts.entries()) {
-    if (target < part) return i;
-    target -= part;
+  const probabilities = warp(scores, settings);
+  let target = word() / 2 ** 32;
+  for (const [i, p] of probabilities.entries()) {
+    if (target < p) return i;
+    target -= p;
   }
-  return parts.findLastIndex((p) => p > 0);
+  return probabilities.findLastIndex((p) => p > 0);
 }

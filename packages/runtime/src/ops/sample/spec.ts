@@ -25,9 +25,6 @@ export interface SampleParams {
 /** The token that says that a row's logits were NaN, or all minus infinity: nothing can be chosen from them. */
 export const invalidToken = 0xffffffff;
 
-/** Probabilities are summed as integers of this many parts, so that sums do not depend on their order. */
-export const massScale = 2 ** 30;
-
 export const settingsCount = 5;
 
 export function sampleShape({ logits, history, length, random, settings }: SampleInputs): {
@@ -57,10 +54,4 @@ export function sampleShape({ logits, history, length, random, settings }: Sampl
 /** The random word of a seed at a step. */
 export function randomWord(seed: number, step: number): number {
   return hashPcg((hashPcg(seed) ^ hashPcg((step + 0x9e3779b9) >>> 0)) >>> 0);
-}
-
-/** Bits of an f32 that order as the numbers do. */
-export function orderedBits(value: number): number {
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0] as number;
-  return (bits & 0x80000000 ? ~bits : bits ^ 0x80000000) >>> 0;
 }
