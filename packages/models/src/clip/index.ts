@@ -4,3 +4,4 @@ export * from "./model.ts";
 export * from "./names.ts";
 export * from "./text.ts";
 export * from "./vision.ts";
+export * from "./vision-model.ts";

@@ -17,7 +17,7 @@ import {
   squareColour,
 } from "../images/index.ts";
 import { type RopeTable, ropeTable } from "../llama/index.ts";
-import { PixelProgram } from "../nn/index.ts";
+import { PixelProgram, Turns } from "../nn/index.ts";
 import { ChatTemplate, type GenerationOptions, InlineTemplateRenderer, Tokenizer } from "../text/index.ts";
 import { type LlavaConfig, llavaConfigSchema } from "./config.ts";
 import { llavaIgnored, llavaNames } from "./names.ts";
@@ -65,6 +65,8 @@ export class Llava implements Disposable {
   readonly #checkpoint: Checkpoint;
   readonly #rope: RopeTable;
   readonly #image: PixelProgram<readonly [Tensor]>;
+  /** Image features stay in the program's memory until the prompt has taken them. */
+  readonly #turns = new Turns();
 
   private constructor(init: {
     folder: Folder;
@@ -123,8 +125,12 @@ export class Llava implements Disposable {
     return picturePrompt(this.chatTemplate, question, pictures);
   }
 
-  /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. */
-  async ask(question: LlavaQuestion, options: GenerationOptions & LlavaControls = {}): Promise<LlavaAnswer> {
+  /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. Overlapping calls take turns. */
+  ask(question: LlavaQuestion, options: GenerationOptions & LlavaControls = {}): Promise<LlavaAnswer> {
+    return this.#turns.take(() => this.#answer(question, options));
+  }
+
+  async #answer(question: LlavaQuestion, options: GenerationOptions & LlavaControls): Promise<LlavaAnswer> {
     const { imageFeatures: wantFeatures, ...rest } = options;
     const { settings, controls } = await splitOptions(this.#folder, rest);
     const ids = expandPrompt(question.prompt, this.tokenizer, {

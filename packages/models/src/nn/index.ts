@@ -4,3 +4,4 @@ export * from "./linear.ts";
 export * from "./normalize.ts";
 export * from "./pixel-program.ts";
 export * from "./transformer-block.ts";
+export * from "./turns.ts";
