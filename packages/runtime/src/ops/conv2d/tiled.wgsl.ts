@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
     let plane = x_base + (k / taps) * u.h * u.w;
     let dy = i32((tap / u.kw) * u.dilationY);
     let dx = i32((tap % u.kw) * u.dilationX);
-    // with its value, as Tint gives a variable without one its zero only once, not in every turn of a loop
+    // with their value: without one, they were seen to keep what the turn before had put into them
     var xv = vec4<f32>();
     var wv = vec4<f32>();
     for (var i = 0u; i < 4u; i++) {
