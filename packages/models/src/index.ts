@@ -7,4 +7,5 @@ export * from "./inspect/index.ts";
 export * from "./llama/index.ts";
 export * from "./llava/index.ts";
 export * from "./nn/index.ts";
+export * from "./sam/index.ts";
 export * from "./text/index.ts";

@@ -1,0 +1,10 @@
+export * from "./config.ts";
+export * from "./errors.ts";
+export * from "./mask-decoder.ts";
+export type { MaskKind } from "./mask-upsampler.ts";
+export * from "./masks.ts";
+export * from "./network.ts";
+export * from "./prompt-encoder.ts";
+export * from "./prompts.ts";
+export * from "./sam.ts";
+export * from "./vision.ts";

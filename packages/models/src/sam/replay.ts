@@ -1,0 +1,82 @@
+import type { Device, Program, Recorder, Tensor } from "@mask-llava/runtime";
+
+/** A program with the tensors that it reads and those that it writes. */
+export interface Recorded<I extends string, O extends string> {
+  readonly inputs: Readonly<Record<I, Tensor>>;
+  readonly outputs: Readonly<Record<O, Tensor>>;
+  readonly program: Program;
+}
+
+/** Records a program when its inputs' shapes (and whatever else `key` says) are first seen, and replays it while they stay. */
+export class Replay<I extends string, O extends string> implements Disposable {
+  readonly #device: Device;
+  readonly #name: string;
+  #latest: (Recorded<I, O> & { readonly key: string }) | undefined;
+
+  constructor(device: Device, name: string) {
+    this.#device = device;
+    this.#name = name;
+  }
+
+  /** @param shapes of the inputs, all f32; the caller writes them before each run */
+  async for(
+    key: string,
+    shapes: Readonly<Record<I, readonly number[]>>,
+    record: (cmd: Recorder, inputs: Readonly<Record<I, Tensor>>) => Record<O, Tensor>,
+  ): Promise<Recorded<I, O>> {
+    const whole = `${key} ${JSON.stringify(shapes)}`;
+    if (this.#latest?.key === whole) return this.#latest;
+    this.dispose();
+    const inputs = {} as Record<I, Tensor>;
+    try {
+      for (const [label, shape] of Object.entries(shapes) as [I, readonly number[]][])
+        inputs[label] = this.#device.tensor({ shape, dtype: "f32", label });
+      const cmd = this.#device.record(this.#name);
+      const outputs = record(cmd, inputs);
+      const program = await cmd.finish({ outputs: Object.values<Tensor>(outputs) });
+      this.#latest = { key: whole, inputs, outputs, program };
+      return this.#latest;
+    } catch (error) {
+      for (const tensor of Object.values<Tensor>(inputs)) tensor.dispose();
+      throw error;
+    }
+  }
+
+  dispose(): void {
+    this.#latest?.program.dispose();
+    for (const tensor of Object.values<Tensor>(this.#latest?.inputs ?? {})) tensor.dispose();
+    this.#latest = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Lets one piece of work begin only when the one before it has ended: replayed programs share their memory. */
+export class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work, work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** A row of one tensor that becomes a row of another. */
+export interface RowCopy {
+  readonly from: Tensor;
+  readonly fromRow: number;
+  readonly to: Tensor;
+  readonly toRow: number;
+}
+
+/** Copies rows of `width` f32 on the GPU, after everything that was submitted before. */
+export function copyRows(device: Device, width: number, copies: readonly RowCopy[]): void {
+  const bytes = 4 * width;
+  const encoder = device.gpuDevice.createCommandEncoder({ label: "copy rows" });
+  for (const { from, fromRow, to, toRow } of copies)
+    encoder.copyBufferToBuffer(from.buffer(), fromRow * bytes, to.buffer(), toRow * bytes, bytes);
+  device.submit(encoder);
+}
