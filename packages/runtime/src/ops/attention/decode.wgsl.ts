@@ -30,6 +30,11 @@ const teams = 4;
 const laneThreads = 128;
 const mostRows = 4;
 
+/** Results of a workgroup that are to be merged: of subgroups, or of the threads that sum the same vec4. */
+function partsOf(scan: Scan, quads: number): number {
+  return scan === "subgroup" ? teams : Math.floor(laneThreads / quads);
+}
+
 interface DecodeSpec extends CommonSpec {
   readonly scan: Scan;
   readonly lanes: number;
@@ -47,13 +52,13 @@ interface DecodeSpec extends CommonSpec {
 function decodeKernel(spec: DecodeSpec) {
   const { rows, quads, split, scan } = spec;
   const threads = scan === "subgroup" ? teams * spec.lanes : laneThreads;
-  const parts = scan === "subgroup" ? teams : Math.floor(laneThreads / quads);
+  const parts = partsOf(scan, quads);
   const body =
     scan === "subgroup" ? scanBySubgroup(spec, spec.lanes, rows, teams) : scanByLane(rows, quads, threads);
   return kernel({
     name: `attention-decode-${scan}${split ? "-split" : ""}-${rows}-${spec.storage}`,
     bindings: { ...commonBindings(spec), y: split ? write("vec4<f32>") : outputBinding(spec) },
-    uniforms: { ...commonUniforms, splits: "u32" },
+    uniforms: { ...commonUniforms, splits: "u32", parts: "u32" },
     enable: [...(scan === "subgroup" ? ["subgroups"] : []), ...commonEnable(spec)],
     code: wgsl`
 var<workgroup> part_max: array<f32, ${parts * rows}>;
@@ -80,10 +85,10 @@ ${body.code}
     let r = i / u.quads;
     let c = i % u.quads;
     var largest = masked;
-    for (var t = 0u; t < ${parts}u; t++) { largest = max(largest, part_max[t * ${rows}u + r]); }
+    for (var t = 0u; t < u.parts; t++) { largest = max(largest, part_max[t * ${rows}u + r]); }
     var total = 0.0;
     var out = vec4<f32>();
-    for (var t = 0u; t < ${parts}u; t++) {
+    for (var t = 0u; t < u.parts; t++) {
       let weight = exp(part_max[t * ${rows}u + r] - largest);
       total += weight * part_total[t * ${rows}u + r];
       out += weight * part_out[(t * ${rows}u + r) * u.quads + c];
@@ -138,14 +143,14 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
 
 /** Rows of a workgroup: as few as there are, as many as share its 12 KiB of partial results. */
 function rowsFor(rows: number, quads: number, scan: Scan): number {
-  const parts = scan === "subgroup" ? teams : Math.floor(laneThreads / quads);
+  const parts = partsOf(scan, quads);
   let count = 1;
   while (count < Math.min(rows, mostRows) && 2 * count * parts * quads * 16 <= 12 * 1024) count *= 2;
   return count;
 }
 
 /** Keys below which a part is not worth a workgroup and a share of the second dispatch. */
-const leastKeys = 256;
+const leastKeys = 512;
 /** Workgroups that keep a large GPU busy. */
 const busy = 512;
 
@@ -169,11 +174,12 @@ function build(scan: Scan, split: boolean, storage: FloatStorage, context: Conte
   const shape = [batch, tq, heads, splits, quads + 1, 4];
   const target = split ? scratch({ shape, dtype: "f32" }) : y;
   return batchWindows(inputs, params, split ? [target, y] : [y], caps).flatMap((w) => {
-    const walk = dispatch(compiled, { ...w.tensors, y: w.windowOf(target) }, { ...w.uniforms, splits }, [
-      Math.ceil((tq * group) / rows) * splits,
-      kvHeads,
-      w.batch,
-    ]);
+    const walk = dispatch(
+      compiled,
+      { ...w.tensors, y: w.windowOf(target) },
+      { ...w.uniforms, splits, parts: partsOf(scan, quads) },
+      [Math.ceil((tq * group) / rows) * splits, kvHeads, w.batch],
+    );
     if (!split) return [walk];
     const count = w.batch * tq * heads * quads;
     const combine = dispatch(

@@ -8,7 +8,7 @@ import { type AttentionInputs, type AttentionParams, attentionShape } from "./sp
 import { subgroupVariant } from "./subgroup.wgsl.ts";
 import { tileVariants } from "./tile.wgsl.ts";
 
-const storages: FloatStorage[] = ["f32", "f16", "packed"];
+const storages: FloatStorage[] = ["f32", "packed"];
 
 export const attentionOp: Op<AttentionInputs, AttentionParams> = {
   name: "attention",

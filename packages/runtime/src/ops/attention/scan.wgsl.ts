@@ -12,12 +12,11 @@ function lines(count: number, line: (i: number) => string): string {
   return Array.from({ length: count }, (_, i) => line(i)).join("\n");
 }
 
-/** The limit of each row, and the running maximum and sum of its softmax. */
+/** The running maximum and sum of each row's softmax. */
 function rowState(rows: number): string {
   return lines(
     rows,
-    (r) => `  let limit${r} = visible(b, query_of(min(row0 + ${r}u, last_row)));
-  var m${r} = masked;
+    (r) => `  var m${r} = masked;
   var total${r} = 0.0;`,
   );
 }
@@ -38,6 +37,7 @@ export function scanBySubgroup(spec: CommonSpec, lanes: number, rows: number, te
   let lane = li % ${lanes}u;
   let team = li / ${lanes}u;
 ${rowState(rows)}
+${lines(rows, (r) => `  let limit${r} = visible(b, query_of(min(row0 + ${r}u, last_row)));`)}
 ${lines(rows * columns, (i) => {
   const [r, n] = [Math.floor(i / columns), i % columns];
   // lanes beyond the head hold zeros, so that what they read of the keys adds nothing
@@ -85,7 +85,8 @@ export function scanByLane(rows: number, quads: number, threads: number): ScanCo
   const memory = wgsl`
 var<workgroup> queries: array<vec4<f32>, ${rows * quads}>;
 var<workgroup> scores: array<f32, ${rows * threads}>;
-var<workgroup> weights: array<f32, ${rows * threads}>;`;
+var<workgroup> weights: array<f32, ${rows * threads}>;
+fn weight_of(s: f32, largest: f32) -> f32 { return select(exp(s - largest), 0.0, s <= masked); }`;
   const code = wgsl`
   let c = li % ${quads}u;
   let slice = li / ${quads}u;
@@ -105,14 +106,12 @@ ${lines(rows, (r) => `    var s${r} = 0.0;`)}
 ${lines(rows, (r) => `        s${r} += dot(queries[${r}u * u.quads + i], kk);`)}
       }
     }
-${lines(
-  rows,
-  (
-    r,
-  ) => `    if (key < min(end, limit${r})) { s${r} = score(s${r}, b, wid.y, min(row0 + ${r}u, last_row), key); }
-    else { s${r} = masked; }
-    scores[${r * threads}u + li] = s${r};`,
-)}
+${lines(rows, (r) => `    scores[${r * threads}u + li] = s${r};`)}
+    for (var row = row0; row <= last_row; row++) {
+      let at = (row - row0) * ${threads}u + li;
+      if (key < min(end, visible(b, query_of(row)))) { scores[at] = score(scores[at], b, wid.y, row, key); }
+      else { scores[at] = masked; }
+    }
     workgroupBarrier();
     let count = min(${threads}u, end - j0);
 ${lines(rows, (r) => `    var next${r} = m${r};`)}
@@ -125,7 +124,7 @@ ${lines(
     m${r} = next${r};
     total${r} *= decay${r};
     o${r} *= decay${r};
-    weights[${r * threads}u + li] = select(exp(s${r} - next${r}), 0.0, s${r} <= masked);`,
+    weights[${r * threads}u + li] = weight_of(scores[${r * threads}u + li], next${r});`,
 )}
     workgroupBarrier();
     if (slice < ${parts}u) {

@@ -35,6 +35,8 @@ function tileKernel(spec: CommonSpec, tile: Tile) {
   const { side, rows, keys } = tile;
   const blockRows = side * rows;
   const blockKeys = side * keys;
+  // what is unrolled in the smallest tiles makes drivers compile for seconds
+  const unroll = side > 8 ? 4 : 1;
   const threads = side * side;
   const { quads } = spec;
   // an odd stride keeps the threads that read one column of many keys on different banks
@@ -101,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
     if (li < ${blockRows}u) {
       let before = row_max[li];
       var largest = before;
-      for (var j = 0u; j < ${blockKeys}u; j++) { largest = max(largest, p_tile[li * ${blockKeys}u + j]); }
+      for (var j = 0u; j < min(${blockKeys}u, end - j0); j++) { largest = max(largest, p_tile[li * ${blockKeys}u + j]); }
       row_max[li] = largest;
       row_decay[li] = exp(before - largest);
     }
@@ -120,15 +122,17 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
       for (var n = 0u; n < ${columns}u; n++) { out[i][n] *= row_decay[r]; }
     }
     workgroupBarrier();
-    for (var j = 0u; j < ${blockKeys}u; j++) {
-      var p: array<f32, ${rows}>;
-      for (var i = 0u; i < ${rows}u; i++) {
-        p[i] = p_tile[(lid.y * ${rows}u + i) * ${blockKeys}u + j];
-        total[i] += p[i];
-      }
-      for (var n = 0u; n < ${columns}u; n++) {
-        let vv = kv_tile[j * ${stride}u + min(n * ${side}u + lid.x, ${quads - 1}u)];
-        for (var i = 0u; i < ${rows}u; i++) { out[i][n] += p[i] * vv; }
+    for (var first = 0u; first < min(${blockKeys}u, end - j0); first += ${unroll}u) {
+      for (var j = first; j < first + ${unroll}u; j++) {
+        var p: array<f32, ${rows}>;
+        for (var i = 0u; i < ${rows}u; i++) {
+          p[i] = p_tile[(lid.y * ${rows}u + i) * ${blockKeys}u + j];
+          total[i] += p[i];
+        }
+        for (var n = 0u; n < ${columns}u; n++) {
+          let vv = kv_tile[j * ${stride}u + min(n * ${side}u + lid.x, ${quads - 1}u)];
+          for (var i = 0u; i < ${rows}u; i++) { out[i][n] += p[i] * vv; }
+        }
       }
     }
   }

@@ -1,0 +1,133 @@
+import {
+  attention,
+  type Device,
+  hostTensor,
+  KernelError,
+  rope,
+  ropeAppend,
+  ropeFrequencies,
+  softmax,
+} from "@mask-llava/runtime";
+import { compare, Random, upload } from "@mask-llava/runtime/conformance";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openDeviceForTest, openTestDevice } from "./support/device.ts";
+
+const [heads, kvHeads, size, capacity] = [4, 2, 16, 24];
+const tolerance = { abs: 5e-6, rel: 5e-6 };
+
+describe("decoding with a recorded program", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openTestDevice();
+  });
+  afterAll(() => {
+    expect(device.buffers.live()).toEqual([]);
+    device.dispose();
+  });
+
+  /** One call on all tokens, against one program that is replayed with another `start` for each. */
+  test.each(["f32", "f16"] as const)("token by token equals all at once, %s cache", async (dtype) => {
+    const random = new Random(7);
+    const [batch, tokens] = [2, 19];
+    const q = random.normals([batch, tokens, heads, size]);
+    const k = random.normals([batch, tokens, kvHeads, size]);
+    const v = random.normals([batch, tokens, kvHeads, size]);
+    const { inverseFrequencies } = ropeFrequencies({ head_dim: size });
+    const invFreq = device.tensor({ shape: [size / 2], dtype: "f32" }, inverseFrequencies);
+    const start = device.tensor({ shape: [batch], dtype: "u32" }, new Uint32Array(batch));
+    const cacheShape = [batch, capacity, kvHeads, size];
+    const newCache = () => upload(device, new Random(3).normals(cacheShape, { dtype }));
+    const all = { kCache: newCache(), vCache: newCache() };
+    const one = { kCache: newCache(), vCache: newCache() };
+
+    const step = async (caches: typeof all, length: number) => {
+      const inputs = {
+        q: device.tensor({ shape: [batch, length, heads, size], dtype: "f32" }),
+        k: device.tensor({ shape: [batch, length, kvHeads, size], dtype: "f32" }),
+        v: device.tensor({ shape: [batch, length, kvHeads, size], dtype: "f32" }),
+      };
+      const cmd = device.record(`step of ${length}`);
+      const rotated = ropeAppend(cmd, { ...inputs, ...caches, invFreq, start });
+      const output = attention(cmd, rotated, caches.kCache, caches.vCache, { causal: true, start });
+      return { inputs, output, program: await cmd.finish({ outputs: [output] }) };
+    };
+    const rows = (data: Float64Array, width: number, token: number, length: number) =>
+      Float32Array.from(
+        Array.from({ length: batch }, (_, b) => [
+          ...data.subarray((b * tokens + token) * width, (b * tokens + token + length) * width),
+        ]).flat(),
+      );
+    const feed = ({ inputs }: Awaited<ReturnType<typeof step>>, token: number, length: number) => {
+      device.write(inputs.q, rows(q.data, heads * size, token, length));
+      device.write(inputs.k, rows(k.data, kvHeads * size, token, length));
+      device.write(inputs.v, rows(v.data, kvHeads * size, token, length));
+      device.write(start, new Uint32Array(batch).fill(token));
+    };
+
+    const whole = await step(all, tokens);
+    feed(whole, 0, tokens);
+    const [expected] = await whole.program.runAndRead([whole.output]);
+    const single = await step(one, 1);
+    const width = heads * size;
+    for (let token = 0; token < tokens; token++) {
+      feed(single, token, 1);
+      const [actual] = await single.program.runAndRead([single.output]);
+      const want = rows(Float64Array.from(expected ?? []), width, token, 1);
+      const result = compare(actual ?? [], hostTensor([batch, 1, heads, size], "f32", want), tolerance);
+      expect(result.ok, `token ${token}: ${result.message}`).toBe(true);
+    }
+    expect(await device.read(one.kCache)).toEqual(await device.read(all.kCache));
+    expect(await device.read(one.vCache)).toEqual(await device.read(all.vCache));
+
+    for (const { program, inputs } of [whole, single]) {
+      program.dispose();
+      for (const t of Object.values(inputs)) t.dispose();
+    }
+    for (const t of [invFreq, start, ...Object.values(all), ...Object.values(one)]) t.dispose();
+  });
+});
+
+describe("tensors larger than a binding", () => {
+  test("attention, rope and softmax go over them in windows, with the same results", async () => {
+    const small = await openDeviceForTest({ limits: { maxStorageBufferBindingSize: 8192 } });
+    const large = await openDeviceForTest();
+    const run = async (device: Device) => {
+      const random = new Random(11);
+      const [batch, length] = [5, 20];
+      const shape = [batch, length, heads, size];
+      const tensors = {
+        q: upload(device, random.normals(shape)),
+        k: upload(device, random.normals([batch, length, kvHeads, size])),
+        v: upload(device, random.normals([batch, length, kvHeads, size])),
+        kCache: upload(device, random.normals([batch, capacity, kvHeads, size])),
+        vCache: upload(device, random.normals([batch, capacity, kvHeads, size])),
+        invFreq: upload(device, random.normals([size / 2])),
+        start: upload(device, hostTensor([batch], "u32", [0, 1, 2, 3, 4])),
+      };
+      const { q, k, v, invFreq, start, kCache, vCache } = tensors;
+      const bias = upload(device, random.normals([batch, 1, length, length]));
+      const cmd = device.record("windows");
+      const outputs = [
+        attention(cmd, q, k, v, { bias }),
+        rope(cmd, q, invFreq, start),
+        ropeAppend(cmd, tensors),
+        attention(cmd, q, kCache, vCache, { causal: true, start }),
+        softmax(cmd, q),
+      ];
+      using program = await cmd.finish({ outputs });
+      return { dispatches: program.dispatches, results: await program.runAndRead(outputs) };
+    };
+    const windowed = await run(small);
+    const plain = await run(large);
+    expect(windowed.dispatches).toBeGreaterThan(plain.dispatches);
+    expect(windowed.results).toEqual(plain.results);
+  });
+
+  test("a batch item that exceeds a binding is an error that names the tensors", async () => {
+    const device = await openDeviceForTest({ limits: { maxStorageBufferBindingSize: 2048 } });
+    const q = upload(device, new Random(1).normals([2, 20, heads, size]), "q");
+    const cmd = device.record("too large");
+    expect(() => attention(cmd, q, q, q)).toThrow(KernelError);
+    expect(() => attention(cmd, q, q, q)).toThrow(/q f32\[2, 20, 4, 16\].*2048 bytes/);
+  });
+});
