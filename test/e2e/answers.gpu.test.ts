@@ -2,13 +2,12 @@ import { join } from "node:path";
 import type { AskOutput, EncodeOutput, GenerateOutput } from "mask-llava";
 import { describe, expect, test } from "vitest";
 import {
-  cli,
   expectation,
   fixture,
   type LoadedTensor,
   loadTensors,
-  onAdapter,
   relativeError,
+  sharedDeviceCli,
   temporaryFolder,
   tensor,
 } from "./support.ts";
@@ -18,10 +17,12 @@ const bound = 3e-4;
 /** Weights rounded to 11 bits: each layer adds about 2^-11 relative, and the fixtures have up to four. */
 const halfBound = 1e-2;
 
+const cli = sharedDeviceCli();
+
 /** Runs a model command with `--json` and `--save-tensors`. */
 async function runModel<T>(...argv: string[]): Promise<{ output: T; tensors: Record<string, LoadedTensor> }> {
   const file = join(temporaryFolder(), "out.safetensors");
-  const { code, stdout, stderr } = await cli(...argv, ...onAdapter, "--json", "--save-tensors", file);
+  const { code, stdout, stderr } = await cli(...argv, "--json", "--save-tensors", file);
   expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(/^\{.*\}\n$/);
   return { output: JSON.parse(stdout) as T, tensors: await loadTensors(file) };
@@ -258,7 +259,7 @@ describe("the answer", () => {
   const model = fixture("llava-default");
   const picture = fixture("llava-default", "wide.png");
   const wanted = expectation<AskExpectation>("llava-default");
-  const flags = ["--model", model, "--max-new-tokens", String(wanted.max_new_tokens), ...onAdapter];
+  const flags = ["--model", model, "--max-new-tokens", String(wanted.max_new_tokens)];
 
   test("streams to stdout, the same as in the object", async () => {
     const { code, stdout } = await cli("ask", picture, wanted.prompt, ...flags, ...greedy);
@@ -309,7 +310,7 @@ describe("the answer", () => {
   });
 
   test("of the random model, for the example picture and question, says what it is", async () => {
-    const first = await cli("ask", ...onAdapter, "--json");
+    const first = await cli("ask", "--json");
     expect({ code: first.code, stderr: first.stderr }).toEqual({
       code: 0,
       stderr: expect.stringMatching(
@@ -320,7 +321,7 @@ describe("the answer", () => {
     expect(none).toBeNull();
     expect(answer).toMatch(/\w+ \w+/);
     expect(tokens.visual).toBe(16);
-    expect((JSON.parse((await cli("ask", ...onAdapter, "--json")).stdout) as AskOutput).answer).toBe(answer);
+    expect((JSON.parse((await cli("ask", "--json")).stdout) as AskOutput).answer).toBe(answer);
   });
 
   test("--profile tells the GPU time of ops, or that there are no timestamps", async () => {

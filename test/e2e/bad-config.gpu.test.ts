@@ -1,6 +1,6 @@
 import { brokenModel, type Change, gone, set } from "./broken.ts";
 import { broken, command, describeFailures, picture, type Row, type Says } from "./failures.ts";
-import { fixture, onAdapter } from "./support.ts";
+import { fixture, onAdapter, sharedDeviceCli } from "./support.ts";
 
 const config = (what: string, name: string, change: Change, says: Says) =>
   broken(what, name, "config.json", change, ["config.json", ...says]);
@@ -146,5 +146,6 @@ const kindRows: readonly Row[] = [
   wrongKind(["encode", picture], "llava-default", ['found "llava"', 'expected "clip"', "mask-llava ask"]),
 ];
 
-describeFailures("a bad configuration", configRows);
-describeFailures("the wrong kind of model", kindRows);
+const cli = sharedDeviceCli();
+describeFailures("a bad configuration", configRows, cli);
+describeFailures("the wrong kind of model", kindRows, cli);

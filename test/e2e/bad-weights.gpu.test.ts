@@ -1,5 +1,6 @@
 import { type Change, entry, gone, header, json, safetensors, set } from "./broken.ts";
 import { broken, describeFailures, type Row, type Says } from "./failures.ts";
+import { sharedDeviceCli } from "./support.ts";
 
 const weights = "model.safetensors";
 const norm = "model.norm.weight";
@@ -176,4 +177,4 @@ const safetensorsRows: readonly Row[] = [
   ),
 ];
 
-describeFailures("bad weights", safetensorsRows);
+describeFailures("bad weights", safetensorsRows, sharedDeviceCli());

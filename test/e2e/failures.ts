@@ -29,12 +29,16 @@ export function broken(what: string, name: string, file: string, change: Change,
 }
 
 /** Runs a row and checks what every failure has in common. */
-export async function expectFailure(argv: (place: Place) => readonly string[], says: Says): Promise<void> {
+export async function expectFailure(
+  argv: (place: Place) => readonly string[],
+  says: Says,
+  runLine: typeof cli = cli,
+): Promise<void> {
   const folder = temporaryFolder();
   const place = { folder, out: ["--save-tensors", join(folder, "out.safetensors")] };
   const line = argv(place);
   const before = filesBelow(folder);
-  const { code, stdout, stderr } = await cli(...line);
+  const { code, stdout, stderr } = await runLine(...line);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   for (const part of says) expect(stderr).toMatch(part);
   expect(stderr).toMatch(/^mask-llava: /m);
@@ -43,8 +47,8 @@ export async function expectFailure(argv: (place: Place) => readonly string[], s
 }
 
 /** A test a row: the command fails with code 1 and a message that names what is wrong, and leaves nothing behind. */
-export function describeFailures(what: string, rows: readonly Row[]): void {
+export function describeFailures(what: string, rows: readonly Row[], runLine: typeof cli = cli): void {
   describe(`${what} fails with code 1 and a message that names what is wrong`, () => {
-    test.each(rows)("%s", (_, argv, says) => expectFailure(argv, says));
+    test.each(rows)("%s", (_, argv, says) => expectFailure(argv, says, runLine));
   });
 }

@@ -5,7 +5,7 @@ import { encodePng } from "@mask-llava/models/node";
 import { describe, expect, test } from "vitest";
 import { pngClaiming } from "./broken.ts";
 import { describeFailures, picture, type Row, type Says } from "./failures.ts";
-import { cli, fixture, onAdapter, temporaryFolder } from "./support.ts";
+import { fixture, onAdapter, sharedDeviceCli, temporaryFolder } from "./support.ts";
 
 /** `encode` and `ask` with the picture that `make` puts into the folder. */
 function badPicture(what: string, make: (folder: string) => string, says: Says): Row {
@@ -57,6 +57,8 @@ const pictureRows: readonly Row[] = [
 
 describeFailures("a bad picture", pictureRows);
 
+const cli = sharedDeviceCli();
+
 describe("odd pictures work", () => {
   const odd = [
     ...["pixel.png", "row.png", "column.png", "bilevel.png", "palette.png", "palette-transparent.png"],
@@ -80,7 +82,7 @@ describe("odd pictures work", () => {
 
 /** The picture has an embedding: L2-normalised, and none of its numbers NaN. */
 async function expectEmbedding(file: string): Promise<void> {
-  const { code, stdout, stderr } = await cli("encode", file, "--model", fixture("clip-gelu"), ...onAdapter);
+  const { code, stdout, stderr } = await cli("encode", file, "--model", fixture("clip-gelu"));
   expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
   const numbers = stdout.trim().split(" ").map(Number);
   expect(numbers).toHaveLength(27);

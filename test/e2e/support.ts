@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MemorySource, readSafetensors } from "@mask-llava/models";
+import type { Device } from "@mask-llava/runtime";
 import { run } from "mask-llava";
-import { onTestFinished } from "vitest";
-import { testAdapter } from "../support/device.ts";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
+import { openTestDevice, testAdapter } from "../support/device.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -23,15 +24,36 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a command line in this process. */
+/** Runs a command line in this process, on a device of its own. */
 export async function cli(...argv: string[]): Promise<Outcome> {
+  return cliOn(undefined, ...argv);
+}
+
+/** Runs a command line in this process on a device that is there already: kernels are compiled once. */
+export async function cliOn(device: Device | undefined, ...argv: string[]): Promise<Outcome> {
   let [stdout, stderr] = ["", ""];
   const code = await run(argv, {
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
     signal: new AbortController().signal,
+    ...(device && { device }),
   });
   return { code, stdout, stderr };
+}
+
+/**
+ * For all of a file's tests: a way to run command lines on one device, on which nothing may be left when they have run.
+ */
+export function sharedDeviceCli(): (...argv: string[]) => Promise<Outcome> {
+  let device: Device | undefined;
+  beforeAll(async () => {
+    device = await openTestDevice();
+  });
+  afterAll(() => {
+    expect(device?.buffers.live()).toEqual([]);
+    device?.dispose();
+  });
+  return (...argv) => cliOn(device, ...argv);
 }
 
 /** A folder that is gone after the test. */

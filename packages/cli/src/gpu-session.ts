@@ -6,7 +6,7 @@ import type { CommonOutput } from "./output.ts";
 import type { Stopwatch } from "./stopwatch.ts";
 
 /**
- * Runs `work` on the device that the flags ask for, which is gone afterwards. A software adapter is used only with a line
+ * Runs `work` on the device that the flags ask for, which is gone afterwards, or on the one that `io` has. A software adapter is used only with a line
  * that says so.
  */
 export async function withDevice<T>(
@@ -16,9 +16,11 @@ export async function withDevice<T>(
   work: (device: Device) => Promise<T>,
 ): Promise<T> {
   const { adapter, memory: memoryBudget } = flags;
-  const device = await watch.time("adapter", () =>
-    openNodeDevice({ adapter, ...(memoryBudget !== undefined && { memoryBudget }) }),
-  );
+  const device =
+    io.device ??
+    (await watch.time("adapter", () =>
+      openNodeDevice({ adapter, ...(memoryBudget !== undefined && { memoryBudget }) }),
+    ));
   try {
     io.signal.throwIfAborted();
     const { description, device: name, software } = device.info;
@@ -30,7 +32,8 @@ export async function withDevice<T>(
     }
     return await work(device);
   } finally {
-    device.dispose();
+    device.profiler = undefined;
+    if (!io.device) device.dispose();
   }
 }
 

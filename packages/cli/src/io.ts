@@ -1,3 +1,5 @@
+import type { Device } from "@mask-llava/runtime";
+
 /** Where text goes: a stream, or what a test collects. */
 export interface TextSink {
   write(text: string): unknown;
@@ -13,6 +15,8 @@ export interface Io {
   readonly stderr: TextSink;
   /** Aborts the work: it stops at its next step and cleans up after itself. */
   readonly signal: AbortSignal;
+  /** A device to run on, whatever `--adapter` and `--memory` say; it stays open. Without it every command opens its own. */
+  readonly device?: Device;
 }
 
 /** One line for people. */
