@@ -1,1 +1,11 @@
-export {};
+export { type BudgetOptions, coarserGrids, type Offer, planComposition, raggedLayout } from "./budget.ts";
+export { type ComposedTokens, compose, type TokenSources } from "./compose.ts";
+export { type DropPolicy, dropPolicies, rankObjects } from "./drop.ts";
+export { ComposeError } from "./errors.ts";
+export * from "./mask-llava.ts";
+export { backgroundMask, boxMask, distinctMasks, type Mask, maskArea, maskIou } from "./masks.ts";
+export type { FoundObject, GivenObjects } from "./objects.ts";
+export { poolingMatrix } from "./pool.ts";
+export { Projector } from "./projector.ts";
+export { type MaskLlavaSettings, maskLlavaSchema, parseSettings, settingsFile } from "./settings.ts";
+export * from "./visual-tokens.ts";

@@ -1,0 +1,5 @@
+/** Rows of one width on the host, row-major. */
+export interface HostRows {
+  readonly width: number;
+  readonly data: Float32Array;
+}

@@ -1,0 +1,236 @@
+import {
+  expandPrompt,
+  type Folder,
+  type GenerateControls,
+  type Generation,
+  type GenerationOptions,
+  imageMark,
+  type LanguageModel,
+  type ModelLoadOptions,
+  type Pixels,
+  type ProcessedImage,
+  picturePrompt,
+  splicedSource,
+  Turns,
+} from "@mask-llava/models";
+import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
+import { type Analysis, type AnalysisTimings, Analyst } from "./analysis.ts";
+import { type BudgetOptions, planComposition } from "./budget.ts";
+import { compose } from "./compose.ts";
+import { contentHash, RecentResults } from "./content-hash.ts";
+import { type DropPolicy, rankObjects } from "./drop.ts";
+import { ComposeError } from "./errors.ts";
+import { loadNetworks, type Networks } from "./networks.ts";
+import type { FoundObject, GivenObjects } from "./objects.ts";
+import type { MaskLlavaSettings } from "./settings.ts";
+import type { Composition, Grid, TokenKind } from "./visual-tokens.ts";
+
+export interface ComposeOptions extends BudgetOptions, GivenObjects {
+  /** Which objects go when the budget is short; default `score`. */
+  readonly dropPolicy?: DropPolicy | undefined;
+  /** For the `random` policy. */
+  readonly dropSeed?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Values on the host, row-major. */
+export interface HostValues {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** The visual tokens of a picture. */
+export interface Composed {
+  /** Before the projector, norms scaled; narrower kinds are padded with zeros. [N, D] */
+  readonly visualTokens: HostValues;
+  /** Behind the projector. [N, Dllm] */
+  readonly visualEmbeds: HostValues;
+  /** Kind of each token. */
+  readonly kinds: readonly TokenKind[];
+  /** Which of `objects` each token stands for; -1 for [CLS] and patches. */
+  readonly tokenObjects: readonly number[];
+  /** Everything that could have become an object token, the background last. */
+  readonly objects: readonly FoundObject[];
+  readonly composition: Composition;
+  /** MaskInversion's last explainability map of each object [M, H, W]; undefined for pooled object tokens. */
+  readonly maps: HostValues | undefined;
+  /** Grid of the vision tower's patches, and what it saw. */
+  readonly grid: Grid;
+  readonly processed: ProcessedImage;
+  /** Wall milliseconds; those of image work are what it took when it was done, also where it was remembered. */
+  readonly timings: AnalysisTimings & { readonly compose: number };
+  /** Whether the image work was remembered from an earlier call. */
+  readonly remembered: boolean;
+}
+
+export interface AskOptions extends ComposeOptions, GenerationOptions, GenerateControls {
+  /** The prompt verbatim, with one `<image>` mark, instead of one made from the question. */
+  readonly prompt?: string | undefined;
+  /** Whether the tokenizer adds BOS to it; default: where it does not begin with it. */
+  readonly addSpecialTokens?: boolean | undefined;
+}
+
+export interface MaskLlavaAnswer extends Omit<Generation, "timings"> {
+  readonly composed: Composed;
+  readonly timings: Composed["timings"] & Generation["timings"];
+}
+
+/** Pictures whose image work is remembered. */
+const rememberedPictures = 8;
+
+/**
+ * Mask-LLaVA ("When LLaVA Meets Objects", 2026): a picture becomes [CLS], pooled patches and object tokens, as many as the
+ * budget allows, and a LLaMA decoder answers. The front door of the library. Owns its networks; overlapping calls take turns.
+ */
+export class MaskLlava implements Disposable {
+  readonly device: Device;
+  readonly #networks: Networks;
+  readonly #analyst: Analyst;
+  readonly #analyses = new RecentResults<Analysis>(rememberedPictures);
+  readonly #turns = new Turns();
+  readonly #imageTokenId: number;
+
+  private constructor(device: Device, networks: Networks) {
+    this.device = device;
+    this.#networks = networks;
+    this.#analyst = new Analyst(device, networks);
+    const id = networks.language.tokenizer.tokenId(imageMark);
+    if (id === undefined) throw new ComposeError(`the language model's tokenizer has no ${imageMark} token`);
+    this.#imageTokenId = id;
+  }
+
+  /** Loads a folder with `mask_llava.json` and the sub-folders that it names. */
+  static async load(device: Device, folder: Folder, options: ModelLoadOptions = {}): Promise<MaskLlava> {
+    const networks = await loadNetworks(device, folder, options);
+    try {
+      return new MaskLlava(device, networks);
+    } catch (error) {
+      networks[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get settings(): MaskLlavaSettings {
+    return this.#networks.settings;
+  }
+
+  get language(): LanguageModel {
+    return this.#networks.language;
+  }
+
+  /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
+  compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
+    return this.#turns.take(async () => {
+      const { composed, embeds } = await this.#compose(picture, options);
+      embeds.dispose();
+      return composed;
+    });
+  }
+
+  /** Answers a question about a picture. */
+  ask(picture: Pixels, question: string, options: AskOptions = {}): Promise<MaskLlavaAnswer> {
+    return this.#turns.take(async () => {
+      const { prompt, addSpecialTokens, ...rest } = options;
+      const { composed, embeds } = await this.#compose(picture, options);
+      try {
+        const { language } = this.#networks;
+        const text = prompt ?? (await picturePrompt(language.chatTemplate, question, 1));
+        const ids = expandPrompt(text, language.tokenizer, {
+          imageTokenId: this.#imageTokenId,
+          visualTokens: [composed.kinds.length],
+          ...(addSpecialTokens === undefined ? {} : { addSpecialTokens }),
+        });
+        const source = splicedSource(language.network, ids, this.#imageTokenId, embeds);
+        const answer = await language.continue(source, generationOnly(rest));
+        return { ...answer, composed, timings: { ...composed.timings, ...answer.timings } };
+      } finally {
+        embeds.dispose();
+      }
+    });
+  }
+
+  dispose(): void {
+    this.#analyst.dispose();
+    this.#networks[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** `embeds` [N, Dllm] is the caller's. */
+  async #compose(picture: Pixels, options: ComposeOptions): Promise<{ composed: Composed; embeds: Tensor }> {
+    const { signal } = options;
+    if (signal?.aborted) throw new CancelledError();
+    let remembered = true;
+    const analysis = await this.#analyses.get(await pictureKey(picture, options), () => {
+      remembered = false;
+      return this.#analyst.analyse(picture, options, signal);
+    });
+    if (signal?.aborted) throw new CancelledError();
+    const started = performance.now();
+    const { cls, patches, objectTokens, objects: candidates, grid, processed, maps } = analysis;
+    const { settings, projector } = this.#networks;
+    const ranking = rankObjects(candidates, objectTokens, {
+      policy: options.dropPolicy ?? "score",
+      ...(options.dropSeed === undefined ? {} : { seed: options.dropSeed }),
+    });
+    const [rows, columns] = settings.patch_grid;
+    const composition = planComposition(
+      { grid: { rows, columns }, largestGrid: grid, candidates, ranking },
+      options,
+    );
+    const cmd = this.device.record("compose");
+    const upload = (label: string, values: { width: number; data: Float32Array }) =>
+      cmd.constant(
+        { shape: [values.data.length / values.width, values.width], dtype: "f32", label },
+        values.data,
+      );
+    const tokens = compose(
+      cmd,
+      {
+        cls: upload("cls", cls), // [1, Dv]
+        patches: upload("patches", patches), // [rows · columns, Dv]
+        grid,
+        objects: candidates.length ? upload("objects", objectTokens) : undefined, // [M, Do]
+        candidates,
+      },
+      composition,
+      settings,
+      projector,
+    );
+    const { visualTokens, visualEmbeds } = tokens;
+    using program = await cmd.finish({ outputs: [visualTokens, visualEmbeds] });
+    const [before, behind] = await program.runAndRead([visualTokens, visualEmbeds]);
+    const composed: Composed = {
+      visualTokens: { shape: visualTokens.shape, data: before as Float32Array },
+      visualEmbeds: { shape: visualEmbeds.shape, data: behind as Float32Array },
+      kinds: tokens.kinds,
+      tokenObjects: tokens.candidates,
+      objects: candidates,
+      composition,
+      maps,
+      grid,
+      processed,
+      timings: { ...analysis.timings, compose: performance.now() - started },
+      remembered,
+    };
+    return { composed, embeds: program.take(visualEmbeds) };
+  }
+}
+
+/** Everything that the image work depends on. */
+function pictureKey(picture: Pixels, { boxes, masks }: GivenObjects): Promise<string> {
+  const shape = `${picture.width}x${picture.height}`;
+  const given = JSON.stringify({ boxes, masks: masks?.map(({ width, height }) => [width, height]) });
+  return contentHash([shape, picture.data, given, ...(masks ?? []).map(({ data }) => data)]);
+}
+
+/** What `LanguageModel.continue` takes of an ask's options. */
+function generationOnly(
+  options: Omit<AskOptions, "prompt" | "addSpecialTokens">,
+): GenerationOptions & GenerateControls {
+  const { tokens, objects, patchGrid, cls, background, boxes, masks, dropPolicy, dropSeed, ...generation } =
+    options;
+  return generation;
+}
