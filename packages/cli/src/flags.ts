@@ -59,7 +59,7 @@ export function jsonFlag(): Option {
 
 /** `--verbose`: read by the launcher, which then leaves native messages on stderr. */
 export function verboseFlag(): Option {
-  return new Option("--verbose", "show what the GPU's driver prints");
+  return new Option("--verbose", "tell timings and memory, and show what the GPU's driver prints");
 }
 
 /** Flags that every command which runs a model takes. */
