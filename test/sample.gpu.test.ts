@@ -102,7 +102,8 @@ describe.each(fixtures)("%s", (name) => {
 
 test("draws follow transformers' distributions", async () => {
   const fixture = await Fixture.open("llama-gqa");
-  const rows = 512;
+  // a draw is some hundred barriers, which software adapters run slowly: most draws go to two of the cases there
+  const rows = device.info.software ? 64 : 1024;
   const ids = fixture.ids("sampling.input_ids");
   const vocabulary = fixture.floats("sampling.logits").length;
   const word = (shape: number[], data?: Uint32Array) => device.tensor({ shape, dtype: "u32" }, data);
@@ -120,7 +121,8 @@ test("draws follow transformers' distributions", async () => {
     device.write(logits, Float32Array.from(Array.from({ length: rows }, () => [...row]).flat()));
     device.write(settings, Float32Array.from(settingsOf(c)));
     const drawn: number[] = [];
-    for (let run = 0; run < 4; run++) {
+    const runs = ["plain", "all"].includes(c.name) ? 6 : 1;
+    for (let run = 0; run < runs; run++) {
       // what decoding does: one seed, a step a token
       device.write(
         random,
@@ -156,7 +158,9 @@ test.each([
   ["steps of one seed", (i: number) => [7, i] as const],
   ["seeds at one step", (i: number) => [i, 3] as const],
 ])("numbers of neighbouring %s are independent", async (_, pair) => {
-  const tokens = await drawEqual(Array.from({ length: 4096 }, (__, i) => pair(i)));
+  const tokens = await drawEqual(
+    Array.from({ length: device.info.software ? 1024 : 8192 }, (__, i) => pair(i)),
+  );
   const even = new Float64Array(64).fill(1 / 64);
   for (const lag of [1, 2]) {
     const cells = Array.from(tokens.subarray(lag), (b, i) => 8 * (tokens[i] as number) + b);

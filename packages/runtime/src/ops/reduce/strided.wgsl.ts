@@ -48,7 +48,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
 /** A thread an output, for any axes: neighbouring threads read neighbouring elements where the innermost axis stays. */
 export const stridedVariant: Variant<ReduceInputs, ReduceParams> = {
   name: "strided",
-  supports: () => true,
+  supports: ({ x }, _, caps) => sizeOf(x.shape) * 4 <= caps.limits.maxStorageBufferBindingSize,
   build({ inputs: { x }, outputs, params }) {
     const y = outputs[0] as Tensor;
     const runs = reduceRuns(x, params);

@@ -50,9 +50,9 @@ export const rsqrt = unary("rsqrt");
 export const reciprocal = unary("reciprocal");
 export const abs = unary("abs");
 export const square = unary("square");
-/** Of radians; implementations lose digits beyond some hundred. */
+/** Of radians, to 1e-6 up to some 1000 of them. */
 export const sin = unary("sin");
-/** Of radians; implementations lose digits beyond some hundred. */
+/** Of radians, to 1e-6 up to some 1000 of them. */
 export const cos = unary("cos");
 
 /** min(max(x, low), high). Infinite bounds are those of one-sided clamps. */
