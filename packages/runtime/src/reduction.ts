@@ -1,3 +1,4 @@
+import type { Capabilities } from "./capabilities.ts";
 import { wgsl } from "./wgsl.ts";
 
 /** How the threads of a workgroup combine their values: `subgroup` where the device has subgroups, else `workgroup`. */
@@ -82,4 +83,13 @@ fn reduce(value: ${type}, t: ReduceThread) -> ${type} {
   return a;
 }`,
   };
+}
+
+/**
+ * Threads that reduce a row of `width`: a long row is worth eight full subgroups. Devices with subgroups of 4 or 8 run
+ * threads one after another, and a large workgroup only adds to what is to be reduced.
+ */
+export function reductionThreads(width: number, caps: Capabilities): number {
+  const small = caps.subgroupSize > 0 && caps.subgroupSize < 16;
+  return width > 1024 && !small ? 256 : 64;
 }

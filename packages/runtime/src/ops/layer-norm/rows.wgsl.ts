@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../capabilities.ts";
 import { type Dispatch, dispatch, grid, kernel, read, write } from "../../kernel.ts";
 import { type FloatStorage, reader } from "../../reading.ts";
-import { type ReductionMode, reduction } from "../../reduction.ts";
+import { type ReductionMode, reduction, reductionThreads } from "../../reduction.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { rowsOf, rowWindows } from "../../windows.ts";
@@ -114,7 +114,7 @@ export function rowNorm(norm: RowNorm, mode: ReductionMode, wide: boolean, caps:
     kind,
     mode,
     wide,
-    threads: width > 1024 ? 256 : 64,
+    threads: reductionThreads(width, caps),
     weight: storageOf(weight),
     bias: bias && storageOf(bias),
     grouped: grouped !== undefined,

@@ -1,6 +1,6 @@
 import { type Dispatch, dispatch, grid, kernel, read, write } from "../../kernel.ts";
 import type { BuildContext, Variant } from "../../op.ts";
-import { type ReductionMode, reduction } from "../../reduction.ts";
+import { type ReductionMode, reduction, reductionThreads } from "../../reduction.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { rowsOf, rowWindows } from "../../windows.ts";
@@ -55,7 +55,7 @@ function build(
   const scale = params.kind === "mean" ? 1 / width : 1;
   const per = wide ? 4 : 1;
   const y = outputs[0] as Tensor;
-  const k = rowsKernel(element, mode, wide, width > 1024 ? 256 : 64);
+  const k = rowsKernel(element, mode, wide, reductionThreads(width, caps));
   if (rows < 64 && width > 2 * partWidth) {
     const parts = Math.ceil(width / partWidth);
     const partial = scratch({ shape: [rows, parts], dtype: "f32" });
