@@ -6,6 +6,7 @@ export * from "./images/index.ts";
 export * from "./inspect/index.ts";
 export * from "./llama/index.ts";
 export * from "./llava/index.ts";
+export * from "./mask-inversion/index.ts";
 export * from "./nn/index.ts";
 export * from "./sam/index.ts";
 export * from "./text/index.ts";

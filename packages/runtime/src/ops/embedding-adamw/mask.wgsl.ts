@@ -27,7 +27,6 @@ const maskKernel = kernel({
     rest2: "f32",
     epsilon: "f32",
     keep: "f32",
-    alpha: "f32",
     pull: "f32",
   },
   code: wgsl`
@@ -71,7 +70,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
     moments[u.masks * u.width + base + i] = m2;
     embedding[base + i] = t * u.keep - rate * m1 / (sqrt(m2) * second + u.epsilon);
   }
-  if (li == 0u) { losses[mask * u.steps + current] = dice[mask] + u.alpha * (1.0 - cosine); }
+  if (li == 0u) { losses[mask * u.steps + current] = dice[mask]; }
 }`,
 });
 
@@ -97,7 +96,6 @@ export const maskVariant: Variant<EmbeddingAdamwInputs, EmbeddingAdamwParams> = 
           rest2: 1 - beta2,
           epsilon,
           keep: 1 - decay,
-          alpha,
           pull: alpha * scale,
         },
         grid(masks),

@@ -20,7 +20,7 @@ export function embeddingAdamwReference(
     const cosine = dot(t, f) * inverse * anchorInverse;
     const k = Math.min(step.data[m] as number, steps - 1);
     const [rate, second] = [rates.data[2 * k] as number, rates.data[2 * k + 1] as number];
-    losses.data[m * steps + k] = (dice.data[m] as number) + alpha * (1 - cosine);
+    losses.data[m * steps + k] = dice.data[m] as number;
     step.data[m] = (step.data[m] as number) + 1;
     for (let i = 0; i < width; i++) {
       const at = m * width + i;

@@ -14,7 +14,7 @@ export interface EmbeddingAdamwInputs {
   readonly embedding: TensorSpec;
   /** First and second moments, written. [2, M, E], f32. */
   readonly moments: TensorSpec;
-  /** Loss of each mask and step, written at the step. [M, steps], f32. */
+  /** Dice of each mask, kept by step: written at the current one. [M, steps], f32. */
   readonly losses: TensorSpec;
   /** How many steps each mask has made, written: + 1. [M], u32. */
   readonly step: TensorSpec;

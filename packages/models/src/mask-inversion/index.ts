@@ -1,0 +1,6 @@
+export * from "./explain.ts";
+export * from "./gradient.ts";
+export * from "./invert.ts";
+export * from "./linearize.ts";
+export * from "./mask-inversion.ts";
+export * from "./settings.ts";
