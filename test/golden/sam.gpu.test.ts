@@ -1,10 +1,18 @@
+import { readFileSync } from "node:fs";
 import {
+  CheckpointError,
+  ConfigError,
   type EncodedPrompt,
+  type HostTensorData,
+  MemoryFolder,
+  MemorySource,
   ProcessorConfigError,
-  SamPromptError,
+  readSafetensors,
   Sam,
   type SamImage,
+  SamPromptError,
   type SamPrompts,
+  writeSafetensors,
 } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
 import type { Device, Tensor } from "@mask-llava/runtime";
@@ -350,5 +358,175 @@ test("an image that is disposed, or a model that is, is not used", async () => {
   await expect(sam.decode(image, { boxes: [[1, 1, 9, 9]] })).rejects.toThrow(/released/);
   sam.dispose();
   await expect(sam.encode(picture)).rejects.toThrow(/released/);
-  expect(ProcessorConfigError).toBeDefined();
+});
+
+test("another size than the trained one", async () => {
+  const fixture = await Fixture.open("sam-window-pads");
+  for (const imageSize of [32, 72]) {
+    using sam = await Sam.load(device, fixture.folder, { imageSize });
+    using image = await sam.encode(await decodeImage(fixture.file(fixture.json.picture)));
+    expect(image.processed.shape).toEqual([1, 3, imageSize, imageSize]);
+    expect(image.embedding.shape).toEqual([1, 24, imageSize / 8, imageSize / 8]);
+    using masks = await sam.decode(image, promptsOf(fixture, "boxes"));
+    expect(masks.predMasks.shape).toEqual([2, 3, imageSize / 2, imageSize / 2]);
+    const { width, height } = masks.size;
+    const best = await masks.readBestMasks();
+    expect(best.shape).toEqual([2, height, width]);
+    expect(best.data.every((v) => v === 0 || v === 1)).toBe(true);
+  }
+  for (const imageSize of [30, 0, 7.5])
+    await expect(Sam.load(device, fixture.folder, { imageSize })).rejects.toThrow(
+      /imageSize: .*patch size 8/,
+    );
+});
+
+describe("bad checkpoints", () => {
+  type Tensors = Record<string, HostTensorData>;
+  interface Change {
+    tensors?: (all: Tensors) => void;
+    config?: (config: Record<string, Record<string, unknown>>) => void;
+    processor?: Record<string, unknown>;
+    drop?: string;
+  }
+
+  /** `sam-window-pads` in memory, changed. */
+  async function altered({ tensors: alter, config: edit, processor, drop }: Change): Promise<MemoryFolder> {
+    const fixture = await Fixture.open("sam-window-pads");
+    const read = (file: string) => new Uint8Array(readFileSync(fixture.file(file)));
+    const json = (file: string) => JSON.parse(new TextDecoder().decode(read(file)));
+    const bytes = read("model.safetensors");
+    const header = await readSafetensors(new MemorySource("model.safetensors", bytes));
+    const tensors: Tensors = {};
+    for (const [key, { shape, begin, end }] of header.tensors)
+      tensors[key] = { shape, data: new Uint16Array(bytes.slice(begin, end).buffer) };
+    alter?.(tensors);
+    const config = json("config.json");
+    edit?.(config);
+    const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+    const files: Record<string, Uint8Array> = {
+      "config.json": encode(config),
+      "preprocessor_config.json": encode({ ...json("preprocessor_config.json"), ...processor }),
+      "model.safetensors": writeSafetensors(tensors),
+    };
+    if (drop) delete files[drop];
+    return new MemoryFolder(files, "sam");
+  }
+
+  const shared = "shared_image_embedding.positional_embedding";
+  const twin = "prompt_encoder.shared_embedding.positional_embedding";
+  const tensor = (all: Tensors, name: string): HostTensorData => {
+    const found = all[name];
+    if (!found) throw new Error(`the fixture has no ${name}`);
+    return found;
+  };
+  const part = (c: Record<string, Record<string, unknown>>, name: string, fields: object) =>
+    Object.assign(c[name] as object, fields);
+  const [vision, prompt, decoder] = [
+    "vision_config",
+    "prompt_encoder_config",
+    "mask_decoder_config",
+  ] as const;
+
+  test.each<[string, Change, new (...args: never[]) => Error, RegExp]>([
+    ["no config.json", { drop: "config.json" }, ConfigError, /config\.json: is missing/],
+    ["no processor", { drop: "preprocessor_config.json" }, ConfigError, /preprocessor_config\.json/],
+    ["no weights", { drop: "model.safetensors" }, CheckpointError, /model\.safetensors/],
+    [
+      "a processor for another size",
+      { processor: { pad_size: { height: 64, width: 64 } } },
+      ProcessorConfigError,
+      /pad_size.*56x56; found 64x64/,
+    ],
+    ["a processor that does not pad", { processor: { do_pad: false } }, ProcessorConfigError, /no padding/],
+    [
+      "other windows than stored",
+      { config: (c) => part(c, vision, { window_size: 3 }) },
+      CheckpointError,
+      /layers\.0\.attn\.rel_pos_h.*found \[7, 15\].*expected \[5, 15\]/,
+    ],
+    [
+      "other global layers than stored",
+      { config: (c) => part(c, vision, { global_attn_indexes: [0, 3] }) },
+      CheckpointError,
+      /layers\.0\.attn\.rel_pos_h.*expected \[13, 15\]/,
+    ],
+    [
+      "another image size than stored",
+      {
+        config: (c) => {
+          part(c, vision, { image_size: 64 });
+          part(c, prompt, { image_size: 64, image_embedding_size: 8 });
+        },
+        processor: { pad_size: { height: 64, width: 64 } },
+      },
+      CheckpointError,
+      /pos_embed.*found \[1, 7, 7, 30\].*expected \[1, 8, 8, 30\]/,
+    ],
+    [
+      "relative positions that config.json says are not used",
+      { config: (c) => part(c, vision, { use_rel_pos: false }) },
+      CheckpointError,
+      /that the network does not have: .*rel_pos_h/,
+    ],
+    [
+      "another number of masks than stored",
+      { config: (c) => part(c, decoder, { num_multimask_outputs: 4 }) },
+      CheckpointError,
+      /output_hypernetworks_mlps\.4/,
+    ],
+    [
+      "a missing point embedding",
+      { tensors: (t) => delete t["prompt_encoder.point_embed.2.weight"] },
+      CheckpointError,
+      /point_embed\.2\.weight.*is missing/,
+    ],
+    ["no shared embedding", { tensors: (t) => delete t[shared] }, CheckpointError, /shared_image_embedding/],
+    [
+      "a shared embedding of two minds",
+      {
+        tensors: (t) => {
+          const { shape, data } = tensor(t, shared);
+          const other = Uint16Array.from(data as Uint16Array);
+          other[5] = 0x3c00; // 1
+          t[twin] = { shape, data: other };
+        },
+      },
+      CheckpointError,
+      /differs from.*shared_image_embedding/,
+    ],
+    [
+      "a tensor too many",
+      {
+        tensors: (t) => {
+          t["mask_decoder.extra"] = { shape: [1], data: new Uint16Array(1) };
+        },
+      },
+      CheckpointError,
+      /does not have: mask_decoder\.extra/,
+    ],
+  ])("%s", async (_, change, type, message) => {
+    const before = device.buffers.live().length;
+    const error = await Sam.load(device, await altered(change)).then(
+      (sam) => sam.dispose(),
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(type);
+    expect((error as Error).message).toMatch(message);
+    expect(device.buffers.live().length).toBe(before);
+  });
+
+  test("the shared embedding under its other name alone", async () => {
+    const folder = await altered({
+      tensors: (t) => {
+        t[twin] = tensor(t, shared);
+        delete t[shared];
+      },
+    });
+    const fixture = await Fixture.open("sam-window-pads");
+    using sam = await Sam.load(device, folder);
+    using image = await sam.encode(await decodeImage(fixture.file(fixture.json.picture)));
+    using masks = await sam.decode(image, promptsOf(fixture, "points"));
+    const { data } = await masks.readPredMasks();
+    expect(relativeL2(data, fixture.floats("points.pred_masks"))).toBeLessThan(bound);
+  });
 });

@@ -16,7 +16,7 @@ import type { SamMaskDecoderConfig } from "./config.ts";
 import { TwoWayTransformer } from "./two-way.ts";
 import { fixedNormEps } from "./vision.ts";
 
-export interface DecoderInputs {
+export interface SamDecoderInputs {
   /** Behind the neck. [1, C, g, g] */
   readonly image: Tensor;
   /** Of the masks given, or a constant [C, 1, 1]. [1 | P, C, g, g] */
@@ -27,7 +27,7 @@ export interface DecoderInputs {
   readonly positions: Tensor;
 }
 
-export interface DecoderOutput {
+export interface SamDecoderOutput {
   /** Tokens behind each block, then behind the last attention. [P, T, C] */
   readonly blocks: readonly Tensor[];
   readonly tokens: Tensor;
@@ -100,7 +100,7 @@ export class SamMaskDecoder {
   }
 
   /** @param multimask whether the answer is the several masks for an ambiguous prompt, or the one for a clear one */
-  forward(cmd: Recorder, inputs: DecoderInputs, multimask: boolean): DecoderOutput {
+  forward(cmd: Recorder, inputs: SamDecoderInputs, multimask: boolean): SamDecoderOutput {
     const [, width, grid] = inputs.image.shape as [number, number, number];
     const prompts = inputs.tokens.shape[0] as number;
     const dense = add(cmd, inputs.image, inputs.dense); // [1 | P, C, g, g]
