@@ -44,8 +44,8 @@ export interface WeightSource extends Disposable {
 
 /** Memory that a batch of prompts may take in the decoder. */
 const decoderBytes = 256 * 2 ** 20;
-/** Maps of [g·g, C] that the decoder holds at once for a prompt: states, projections, and the upscaled features. */
-const mapsPerPrompt = 10;
+/** Maps of [g·g, C] that the decoder holds at once for a prompt: 4.2 measured at SAM's size, and its inputs. */
+const mapsPerPrompt = 5;
 
 /** A picture's embedding, which serves any number of prompts. Dispose it when no more are to come. */
 export class SamImage implements Disposable {
