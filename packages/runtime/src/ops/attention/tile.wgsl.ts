@@ -122,12 +122,14 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
       for (var n = 0u; n < ${columns}u; n++) { out[i][n] *= row_decay[r]; }
     }
     workgroupBarrier();
+    // summed by tiles, as thousands of small steps would all round the same way
+    var tile_total = array<f32, ${rows}>();
     for (var first = 0u; first < min(${blockKeys}u, end - j0); first += ${unroll}u) {
       for (var j = first; j < first + ${unroll}u; j++) {
         var p: array<f32, ${rows}>;
         for (var i = 0u; i < ${rows}u; i++) {
           p[i] = p_tile[(lid.y * ${rows}u + i) * ${blockKeys}u + j];
-          total[i] += p[i];
+          tile_total[i] += p[i];
         }
         for (var n = 0u; n < ${columns}u; n++) {
           let vv = kv_tile[j * ${stride}u + min(n * ${side}u + lid.x, ${quads - 1}u)];
@@ -135,6 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
         }
       }
     }
+    for (var i = 0u; i < ${rows}u; i++) { total[i] += tile_total[i]; }
   }
   for (var i = 0u; i < ${rows}u; i++) {
     let row = row0 + lid.y * ${rows}u + i;
