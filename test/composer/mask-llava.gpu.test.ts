@@ -221,3 +221,26 @@ test.each<[Record<string, unknown>, RegExp]>([
   };
   await expect(load()).rejects.toThrow(message);
 });
+
+test.each(["projected", "hidden"])(
+  "MaskInversion makes the object tokens, in the %s space",
+  async (object_space) => {
+    const width = object_space === "hidden" ? 30 : 22;
+    const folder = await tinyMaskLlava({
+      settings: { object_space },
+      widths: { hidden: 30, object: width, decoder: 30 },
+    });
+    using model = await MaskLlava.load(device, folder);
+    const masks = await model.compose(picture);
+    expect(masks.visualTokens.shape[1]).toBe(30);
+    expect(masks.maps?.shape[0]).toBe(masks.objects.length);
+    expect(masks.maps?.data.every((v) => v >= 0 && v <= 1)).toBe(true);
+    expect(masks.visualEmbeds.data.every(Number.isFinite)).toBe(true);
+    const objects = rows(masks.visualTokens).filter((_, i) => masks.kinds[i] === "object");
+    expect(objects.length).toBeGreaterThan(1);
+    expect(relativeL2(objects[0] ?? [], objects[1] ?? [])).toBeGreaterThan(1e-3); // each mask its own token
+    for (const row of objects) for (const v of row.slice(width)) expect(v).toBe(0); // padding to the widest kind
+    const answer = await model.ask(picture, "What is it?", { tokens: 12, maxNewTokens: 3, doSample: false });
+    expect(answer.newIds.length).toBeGreaterThan(0);
+  },
+);

@@ -65,7 +65,7 @@ export class Analyst implements Disposable {
     const { objects, timings } = await findObjects(picture, this.#networks, given);
     throwIfAborted(signal);
     const tokensStarted = performance.now();
-    const made = await this.#objectTokens.make({ picture, processed, grid, patches, objects });
+    const made = await this.#objectTokens.make({ picture, processed, grid, patches, objects }, signal);
     return {
       processed,
       grid,

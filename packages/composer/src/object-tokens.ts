@@ -1,7 +1,13 @@
-import type { Pixels, ProcessedImage } from "@mask-llava/models";
+import {
+  type ImageProcessor,
+  MaskInversion,
+  type Pixels,
+  type ProcessedImage,
+  Resample,
+} from "@mask-llava/models";
 import { type Device, maskPool } from "@mask-llava/runtime";
 import type { HostRows } from "./host-rows.ts";
-import { patchCoverage } from "./masks.ts";
+import { coverage, patchCoverage } from "./masks.ts";
 import type { Networks } from "./networks.ts";
 import type { FoundObject } from "./objects.ts";
 import type { Grid } from "./visual-tokens.ts";
@@ -27,23 +33,60 @@ export interface MadeObjectTokens {
 export class ObjectTokens implements Disposable {
   readonly #device: Device;
   readonly #networks: Networks;
+  readonly #inversion: MaskInversion | undefined;
+  /** As the vision tower's own, but to a square and without a crop, as MaskInversion's reference does. */
+  readonly #square: ImageProcessor;
 
   constructor(device: Device, networks: Networks) {
+    const { settings, clip } = networks;
     this.#device = device;
     this.#networks = networks;
+    const { image_size: imageSize, layer } = settings.mask_inversion;
+    const side = imageSize ?? clip.vision.config.image_size;
+    this.#square = clip.processor.with({
+      size: { kind: "exact", height: side, width: side },
+      crop: undefined,
+      squareColour: undefined,
+      padTo: undefined,
+      resample: Resample.BICUBIC,
+    });
+    if (settings.object_tokens === "mask_inversion") {
+      this.#inversion = new MaskInversion(clip, { space: settings.object_space, layer, imageSize: side });
+    }
   }
 
-  async make(inputs: ObjectTokenInputs): Promise<MadeObjectTokens> {
+  async make(inputs: ObjectTokenInputs, signal?: AbortSignal): Promise<MadeObjectTokens> {
     if (inputs.objects.length === 0) {
       return { tokens: { width: this.#networks.widths.object, data: new Float32Array(0) }, maps: undefined };
     }
-    return this.#pool(inputs);
+    return this.#inversion ? this.#invert(this.#inversion, inputs, signal) : this.#pool(inputs);
   }
 
-  dispose(): void {}
+  dispose(): void {
+    this.#inversion?.dispose();
+  }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** The embedding whose explainability map fills each mask. */
+  async #invert(
+    inversion: MaskInversion,
+    { picture, objects }: ObjectTokenInputs,
+    signal: AbortSignal | undefined,
+  ): Promise<MadeObjectTokens> {
+    const { iterations, learning_rate, alpha, weight_decay, mask_size } =
+      this.#networks.settings.mask_inversion;
+    const { shape, pixelValues } = this.#square.process(picture);
+    const { embeddings, explainabilityMaps } = await inversion.invert(
+      { pixels: { shape, data: pixelValues }, masks: objects.map(({ mask }) => coverage(mask, mask_size)) },
+      { iterations, lr: learning_rate, alpha, weightDecay: weight_decay, signal },
+    );
+    return {
+      tokens: { width: embeddings.shape[1] as number, data: embeddings.data },
+      maps: explainabilityMaps,
+    };
   }
 
   /** The mean of the patch features under each mask. */

@@ -32,8 +32,10 @@ const maskInversionSchema = z.strictObject({
   /** Weight of the loss that keeps a token near the image embedding. */
   alpha: z.number().nonnegative().default(0),
   weight_decay: z.number().nonnegative().default(0),
-  /** Blocks whose maps are added, counted from the end. */
-  layers: z.array(z.int().negative()).min(1).default([-1]),
+  /** First block whose attention is explained, counted from the end; maps of it and all behind it are added. */
+  layer: z.int().negative().default(-1),
+  /** Longest side, in cells, that masks are reduced to for it: a photograph has megapixels, a patch a few cells. */
+  mask_size: count.default(448),
 });
 
 /** How boxes and masks become objects. */

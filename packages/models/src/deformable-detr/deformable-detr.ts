@@ -14,6 +14,7 @@ import {
   type ProcessedImage,
   type Size,
 } from "../images/index.ts";
+import { Turns } from "../nn/index.ts";
 import { type PaddedBatch, padBatch } from "./batch.ts";
 import { type DeformableDetrConfig, deformableDetrConfigSchema } from "./config.ts";
 import { DetrInputs } from "./inputs.ts";
@@ -61,7 +62,7 @@ export class DeformableDetr implements Disposable {
   readonly network: DeformableDetrNetwork;
   readonly processor: ImageProcessor;
   readonly #checkpoint: Checkpoint;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #recorded: { key: string; inputs: DetrInputs; program: Program; outputs: readonly Tensor[] } | undefined;
 
   private constructor(checkpoint: Checkpoint, config: DeformableDetrConfig, processor: ImageProcessor) {
@@ -120,9 +121,7 @@ export class DeformableDetr implements Disposable {
   /** Runs the network on a batch of processed pictures. Calls that overlap are run one after the other. */
   forward(batch: PaddedBatch, options: DetrOptions = {}): Promise<DetrOutput> {
     // a call for another shape replaces the program, which must not happen under one that still runs
-    const run = this.#last.then(() => this.#run(batch, options));
-    this.#last = run.catch(() => {});
-    return run;
+    return this.#turns.take(() => this.#run(batch, options));
   }
 
   /** Runs the network on a batch and reads the states that `choose` names, in a program of its own. */

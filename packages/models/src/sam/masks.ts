@@ -1,7 +1,8 @@
 import { type Device, RuntimeError, type Tensor } from "@mask-llava/runtime";
 import type { Geometry, Size } from "../images/index.ts";
+import type { Turns } from "../nn/index.ts";
 import type { MaskKind, MaskUpsampler } from "./mask-upsampler.ts";
-import { copyRows, type Turns } from "./replay.ts";
+import { copyRows } from "./replay.ts";
 
 /** Values on the host, row-major. */
 export interface SamValues {

@@ -15,13 +15,13 @@ import {
   type ProcessedImage,
   ProcessorConfigError,
 } from "../images/index.ts";
-import { PixelProgram } from "../nn/index.ts";
+import { PixelProgram, Turns } from "../nn/index.ts";
 import { type SamConfig, samConfigSchema } from "./config.ts";
 import { MaskUpsampler } from "./mask-upsampler.ts";
 import { SamMasks, type SamValues } from "./masks.ts";
 import { SamNetwork } from "./network.ts";
 import { checkPrompts, placePrompts, type SamPrompts } from "./prompts.ts";
-import { copyRows, Replay, Turns } from "./replay.ts";
+import { copyRows, Replay } from "./replay.ts";
 
 export interface SamOptions {
   /** Pixels a side that the network runs at, a multiple of the patch size; default: what it was trained at. */
