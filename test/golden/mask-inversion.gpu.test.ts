@@ -5,6 +5,7 @@ import {
   type HostMask,
   linearize,
   MaskInversion,
+  MergedBlocks,
   relevanceOfImage,
 } from "@mask-llava/models";
 import { decodeImage, readMask } from "@mask-llava/models/node";
@@ -104,6 +105,7 @@ describe.each([quick, resampled])("$name", ({ name, imageSize }) => {
       Float32Array.from(unitRows(t.data, width)),
     );
 
+    using merged = await MergedBlocks.create(device, vision.blocks.slice(-blocks));
     const cmd = device.record("gradient");
     const { lastHiddenState: x, grid } = vision.forward(cmd, pixels, {
       resample: { antialias: true },
@@ -113,7 +115,7 @@ describe.each([quick, resampled])("$name", ({ name, imageSize }) => {
       cmd,
       vision,
       x,
-      blocks,
+      merged.blocks,
       space === "projected" ? clip.visualProjection.weight : one,
     );
     const { relevance, signs } = relevanceOfImage(cmd, image, direction);

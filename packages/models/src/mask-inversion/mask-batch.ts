@@ -150,7 +150,7 @@ export function bytesPerMask({ blocks }: LinearizedImage, pixels: number): numbe
   if (!block) throw new MaskInversionError("the number of blocks", 0, "at least one");
   const [tokens, width] = block.values.shape as [number, number];
   const inner = block.slope.shape[1] as number;
-  const signs = blocks.length * block.block.attention.heads * Math.ceil(tokens / 32) * tokens;
-  // behind the activation, and three of the tower's width at once; a mask, two maps and what they are made through
+  const signs = blocks.length * block.merged.block.attention.heads * Math.ceil(tokens / 32) * tokens;
+  // one as wide as the MLP, and three as wide as the tower at once; a mask, two maps and what they are made through
   return 4 * (tokens * (inner + 3 * width) + signs + 6 * pixels);
 }

@@ -11,6 +11,7 @@ import { PixelProgram, Turns } from "../nn/index.ts";
 import { legradMaps } from "./explain.ts";
 import { type Inversion, type InversionMasks, invertMasks } from "./invert.ts";
 import { type InvertibleClip, type LinearizedImage, linearize, linearizedTensors } from "./linearize.ts";
+import { MergedBlocks, type MergedWeights } from "./merged-weights.ts";
 import {
   blocksUsed,
   type InversionOptions,
@@ -54,7 +55,8 @@ export class MaskInversion implements Disposable {
   readonly #blocks: number;
   readonly #projection: Tensor;
   readonly #identity: Tensor | undefined;
-  readonly #program: PixelProgram<readonly Tensor[]>;
+  #program: PixelProgram<readonly Tensor[]> | undefined;
+  #merged: MergedBlocks | undefined;
   readonly #turns = new Turns();
   #image: LinearizedImage | undefined;
 
@@ -73,12 +75,6 @@ export class MaskInversion implements Disposable {
         throw new MaskInversionError("the space", space, "hidden, as the model has no visual projection");
       this.#projection = clip.visualProjection.weight;
     }
-    const first = config.num_hidden_layers - this.#blocks;
-    this.#program = new PixelProgram(clip.device, "mask inversion image", (cmd, pixels) => {
-      const tower = clip.vision.forward(cmd, pixels, { resample: { antialias: true }, layers: first });
-      this.#image = linearize(cmd, clip.vision, tower.lastHiddenState, this.#blocks, this.#projection);
-      return linearizedTensors(this.#image);
-    });
   }
 
   /**
@@ -122,7 +118,8 @@ export class MaskInversion implements Disposable {
   }
 
   dispose(): void {
-    this.#program.dispose();
+    this.#program?.dispose();
+    this.#merged?.dispose();
     this.#image = undefined;
     this.#identity?.dispose();
   }
@@ -141,10 +138,25 @@ export class MaskInversion implements Disposable {
       const expected = `[1, ${this.clip.vision.config.num_channels}, H, W] of at least ${patch} pixels a side`;
       throw new MaskInversionError("the shape of pixels", `[${pixelValues.shape.join(", ")}]`, expected);
     }
+    this.#merged ??= await MergedBlocks.create(
+      this.clip.device,
+      this.clip.vision.blocks.slice(-this.#blocks),
+    );
+    this.#program ??= this.#imageProgram(this.#merged.blocks);
     const { pixels, program } = await this.#program.forShape(pixelValues.shape);
     this.clip.device.write(pixels, pixelValues.data);
     program.run();
     return { pixelValues, image: this.#image as LinearizedImage, height, width };
+  }
+
+  #imageProgram(merged: readonly MergedWeights[]): PixelProgram<readonly Tensor[]> {
+    const { vision, device } = this.clip;
+    return new PixelProgram(device, "mask inversion image", (cmd, pixels) => {
+      const layers = vision.blocks.length - merged.length;
+      const tower = vision.forward(cmd, pixels, { resample: { antialias: true }, layers });
+      this.#image = linearize(cmd, vision, tower.lastHiddenState, merged, this.#projection);
+      return linearizedTensors(this.#image);
+    });
   }
 
   #process(picture: Pixels) {

@@ -16,7 +16,7 @@ import { embeddingAdamwSuite } from "./embedding-adamw/cases.ts";
 import { gatherRowsSuite } from "./gather-rows/cases.ts";
 import { groupNormSuite } from "./group-norm/cases.ts";
 import { layerNormSuite } from "./layer-norm/cases.ts";
-import { layerNormDerivativeSuite } from "./layer-norm-derivative/cases.ts";
+import { layerNormVjpSuite } from "./layer-norm-vjp/cases.ts";
 import { layerNorm2dSuite } from "./layer-norm2d/cases.ts";
 import { legradMapSuite } from "./legrad-map/cases.ts";
 import { mapDiceSuite } from "./map-dice/cases.ts";
@@ -38,6 +38,8 @@ import { siluMulSuite } from "./silu-mul/cases.ts";
 import { sliceSuite } from "./slice/cases.ts";
 import { softmaxSuite } from "./softmax/cases.ts";
 import { standardizeSuite } from "./standardize/cases.ts";
+import { tokenDotsSuite } from "./token-dots/cases.ts";
+import { tokenTermsSuite } from "./token-terms/cases.ts";
 import { topKSuite } from "./top-k/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
 import { weightedMeanSuite } from "./weighted-mean/cases.ts";
@@ -80,11 +82,13 @@ export const suites: readonly OpSuite[] = [
   activationDerivativeSuite,
   copyIntoSuite,
   embeddingAdamwSuite,
-  layerNormDerivativeSuite,
+  layerNormVjpSuite,
   legradMapSuite,
   mapDiceSuite,
   pairwiseProductSuite,
   signWeightedValueSuite,
   standardizeSuite,
   weightedMeanSuite,
+  tokenTermsSuite,
+  tokenDotsSuite,
 ];
