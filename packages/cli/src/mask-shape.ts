@@ -21,3 +21,22 @@ export function maskBox(mask: ArrayLike<number>, { width, height }: Size): Box |
   }
   return x1 > x0 ? [x0, y0, x1, y1] : undefined;
 }
+
+/** Centre of the pixel inside a mask that is nearest to its centroid; undefined where nothing is inside. */
+export function maskCentre(mask: ArrayLike<number>, { width }: Size): [x: number, y: number] | undefined {
+  const area = maskArea(mask);
+  if (area === 0) return undefined;
+  let [sumX, sumY] = [0, 0];
+  for (let i = 0; i < mask.length; i++) {
+    if (!mask[i]) continue;
+    sumX += i % width;
+    sumY += Math.floor(i / width);
+  }
+  let [best, least] = [0, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < mask.length; i++) {
+    if (!mask[i]) continue;
+    const distance = ((i % width) - sumX / area) ** 2 + (Math.floor(i / width) - sumY / area) ** 2;
+    if (distance < least) [best, least] = [i, distance];
+  }
+  return [(best % width) + 0.5, Math.floor(best / width) + 0.5];
+}

@@ -5,6 +5,8 @@ import { UsageError } from "./errors.ts";
 /** The command for each kind of model. */
 const commands: Readonly<Record<ModelKind, string>> = {
   clip: "mask-llava encode IMAGE",
+  deformable_detr: "mask-llava detect IMAGE",
+  sam: "mask-llava segment IMAGE",
   llama: "mask-llava generate PROMPT",
   llava: "mask-llava ask IMAGE QUESTION",
 };

@@ -7,6 +7,9 @@ import type { CommonOutput, ModelOutput } from "./output.ts";
 export function report(output: ModelOutput, human: string, flags: ModelFlags, io: Io): void {
   io.stdout.write(flags.json ? `${JSON.stringify(output)}\n` : human);
   if (output.savedTensors !== undefined) say(io, `tensors saved in ${output.savedTensors}`);
+  if ("savedPicture" in output) say(io, `picture saved in ${output.savedPicture}`);
+  if ("savedMasks" in output) say(io, `masks saved in ${output.savedMasks}`);
+  if ("savedCoco" in output) say(io, `COCO JSON saved in ${output.savedCoco}`);
   if (output.profile) io.stderr.write(formatProfile(output.profile));
   if (flags.verbose) say(io, formatCost(output));
 }

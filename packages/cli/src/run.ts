@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import { askCommand } from "./commands/ask.ts";
+import { detectCommand } from "./commands/detect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { encodeCommand } from "./commands/encode.ts";
 import { generateCommand } from "./commands/generate.ts";
@@ -36,6 +37,7 @@ function program(io: Io): Command {
     .addCommand(askCommand(io))
     .addCommand(generateCommand(io))
     .addCommand(encodeCommand(io))
+    .addCommand(detectCommand(io))
     .addCommand(inspectCommand(io))
     .addCommand(doctorCommand(io));
   for (const command of [root, ...root.commands]) {

@@ -7,7 +7,7 @@ export interface LabelledBox {
   readonly box: Box;
   readonly text: string;
   readonly colour: Rgb;
-  /** Default: solid. `none`: the label alone. */
+  /** Default: solid. `none`: the label alone, in the middle. */
   readonly line?: "solid" | "dashed" | "none";
 }
 
@@ -21,9 +21,9 @@ export function labelledBoxes(
   size: number,
 ): string[] {
   const placed: Chip[] = [];
-  const chips = boxes.map(({ box, text, colour }) => {
+  const chips = boxes.map(({ box, text, colour, line }) => {
     if (!text) return "";
-    const place = placeLabel(box, chipSize(text, size), frame, placed);
+    const place = placeLabel(box, chipSize(text, size), frame, placed, line === "none");
     placed.push(place);
     return chip(text, { ...place, x: place.x + frame.left, y: place.y + frame.top }, size, colour);
   });
@@ -39,19 +39,27 @@ export function labelledBoxes(
   return [...lines.reverse(), ...chips.reverse()];
 }
 
-function placeLabel([x0, y0, x1, y1]: Box, size: Size, frame: Size, placed: readonly Chip[]): Chip {
+function placeLabel(
+  [x0, y0, x1, y1]: Box,
+  size: Size,
+  frame: Size,
+  placed: readonly Chip[],
+  middle: boolean,
+): Chip {
   const inFrame = (x: number, y: number): Chip => ({
     ...size,
     x: Math.max(0, Math.min(x, frame.width - size.width)),
     y: Math.max(0, Math.min(y, frame.height - size.height)),
   });
+  const centre = inFrame((x0 + x1 - size.width) / 2, (y0 + y1 - size.height) / 2);
   const places = [
+    ...(middle ? [centre] : []),
     inFrame(x0, y0 - size.height - 2),
     inFrame(x0 + 3, y0 + 3),
     inFrame(x1 - size.width, y0 - size.height - 2),
     inFrame(x0, y1 + 2),
     inFrame(x1 - size.width - 3, y1 - size.height - 3),
-    inFrame((x0 + x1 - size.width) / 2, (y0 + y1 - size.height) / 2),
+    centre,
   ];
   const covered = (place: Chip) => placed.reduce((sum, other) => sum + overlap(place, other), 0);
   return places.reduce((best, place) => (covered(place) < covered(best) ? place : best));

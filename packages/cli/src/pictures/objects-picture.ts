@@ -1,5 +1,5 @@
 import type { Box, Pixels, Size } from "@mask-llava/models";
-import { maskArea, maskBox } from "../mask-shape.ts";
+import { maskArea, maskCentre } from "../mask-shape.ts";
 import { type Canvas, fitInto, scaledPicture } from "./canvas.ts";
 import { objectColour } from "./colours.ts";
 import { labelledBoxes } from "./labels.ts";
@@ -37,9 +37,9 @@ export function drawObjects(picture: Pixels, objects: readonly DrawnObject[], he
   }
   page.picture(image, left, top);
   const boxes = objects.flatMap(({ box, name, score, mask }, i) => {
-    const around = box ?? (mask && maskBox(mask, picture));
-    if (!around) return [];
-    const [x0, y0, x1, y1] = around;
+    const centre = box ?? (mask && maskCentre(mask, picture));
+    if (!centre) return [];
+    const [x0, y0, x1 = x0, y1 = y0] = centre;
     return {
       box: [x0 * sx, y0 * sy, x1 * sx, y1 * sy] as const,
       text: mask ? `${i + 1}` : `${i + 1}  ${name} ${score.toFixed(2)}`,

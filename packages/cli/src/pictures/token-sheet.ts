@@ -1,4 +1,5 @@
 import { type Geometry, type Pixels, pointToOriginal, type Size } from "@mask-llava/models";
+import { maskCentre } from "../mask-shape.ts";
 import { type Canvas, fitInto, scaledPicture } from "./canvas.ts";
 import { css, objectColour, type Rgb, theme } from "./colours.ts";
 import { heatScale } from "./heat-picture.ts";
@@ -10,7 +11,6 @@ import { fitText, textElement } from "./svg.ts";
 /** An object that could have become a token. */
 export interface SheetObject {
   readonly kind: "object" | "background";
-  readonly box: readonly [number, number, number, number];
   readonly score: number;
   /** Share of the picture. */
   readonly area: number;
@@ -80,7 +80,6 @@ interface Place extends Size {
 /** The picture with the outlines of all objects. */
 function drawOverview(page: Page, { picture, geometry, objects, cls }: TokenSheet, place: Place): void {
   const image = scaledPicture(picture, place);
-  const [sx, sy] = [place.width / picture.width, place.height / picture.height];
   const drawn = objects.flatMap((object, i) => (object.kind === "object" ? [{ ...object, i }] : []));
   for (const { mask, kept, i } of drawn.toSorted((a, b) => b.area - a.area)) {
     const style = kept
@@ -89,11 +88,12 @@ function drawOverview(page: Page, { picture, geometry, objects, cls }: TokenShee
     paintMask(image, mask, style);
   }
   page.picture(image, place.left, place.top);
-  const chips = drawn.map(({ box, kept, i }) => {
+  const chips = drawn.flatMap(({ mask, kept, i }) => {
+    const centre = maskCentre(mask.data, mask);
+    if (!centre) return [];
+    const [x, y] = [(centre[0] * place.width) / mask.width, (centre[1] * place.height) / mask.height];
     const colour = kept ? objectColour(i) : grey;
-    const [x0, y0, x1, y1] = box;
-    const scaled = [x0 * sx, y0 * sy, x1 * sx, y1 * sy] as const;
-    return { box: scaled, text: `${i + 1}`, colour, line: "none" } as const;
+    return { box: [x, y, x, y] as const, text: `${i + 1}`, colour, line: "none" } as const;
   });
   page.add(...labelledBoxes(chips, place, 14));
   if (cls) page.add(frameOf(seenBy(geometry, picture, place), theme.text, 3));

@@ -1,9 +1,16 @@
 import { Tensor } from "@mask-llava/runtime";
-import { parseConfig, type RenameRule, type Weights } from "../checkpoint/index.ts";
+import { type FloatDType, parseConfig, type RenameRule, type Weights } from "../checkpoint/index.ts";
 import { ClipTextTower, ClipVisionTower, clipConfigSchema, clipIgnored } from "../clip/index.ts";
+import {
+  DeformableDetrNetwork,
+  deformableDetrConfigSchema,
+  deformableDetrIgnored,
+  deformableDetrNames,
+} from "../deformable-detr/index.ts";
 import { type LlamaConfig, LlamaNetwork, llamaConfigSchema, type RopeTable } from "../llama/index.ts";
 import { LlavaNetwork, llavaConfigSchema, llavaIgnored, llavaNames } from "../llava/index.ts";
 import { Linear } from "../nn/index.ts";
+import { SamNetwork, samConfigSchema } from "../sam/index.ts";
 import type { ModelKind } from "./model-kind.ts";
 
 /** How a network takes its weights, without a device. */
@@ -14,8 +21,8 @@ export interface Blueprint {
   readonly sizes: Readonly<Record<string, unknown>>;
   /** The language model's configuration; null where there is none. */
   readonly language: LlamaConfig | null;
-  /** Takes every weight at the cursor. */
-  build(weights: Weights): void;
+  /** Takes every weight at the cursor, as a checkpoint of this type would. */
+  build(weights: Weights, dtype: FloatDType): void;
   /** The part of the network that a weight belongs to. */
   partOf(name: string): string;
 }
@@ -25,6 +32,10 @@ export function blueprintOf(kind: ModelKind, config: unknown): Blueprint {
   switch (kind) {
     case "clip":
       return clip(config);
+    case "deformable_detr":
+      return deformableDetr(config);
+    case "sam":
+      return sam(config);
     case "llama":
       return llama(config);
     case "llava":
@@ -51,6 +62,41 @@ function clip(json: unknown): Blueprint {
       Linear.load(w.at("text_projection"), text.hidden_size, joint, { bias: false });
       w.take("logit_scale", [], { dtype: "f32" });
     },
+    partOf: (name) => name.split(".")[0] ?? name,
+  };
+}
+
+function deformableDetr(json: unknown): Blueprint {
+  const config = parseConfig(deformableDetrConfigSchema, json, "config.json");
+  return {
+    names: deformableDetrNames,
+    ignored: deformableDetrIgnored,
+    sizes: { ...pick(config, detectorSizes), labels: config.labels.length },
+    language: null,
+    build: (w, dtype) => void new DeformableDetrNetwork(w, config, { dtype, file: "model.safetensors" }),
+    partOf: (name) => name.replace(/^model\./, "").split(".")[0] ?? name,
+  };
+}
+
+function sam(json: unknown): Blueprint {
+  const config = parseConfig(samConfigSchema, json, "config.json");
+  const { vision_config: vision, mask_decoder_config: decoder } = config;
+  return {
+    names: [],
+    ignored: [],
+    sizes: {
+      vision_config: pick(vision, [
+        "image_size",
+        "patch_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "window_size",
+      ]),
+      mask_decoder_config: pick(decoder, ["hidden_size", "num_multimask_outputs"]),
+    },
+    language: null,
+    build: (w) => void new SamNetwork(w, config),
     partOf: (name) => name.split(".")[0] ?? name,
   };
 }
@@ -97,6 +143,15 @@ const towerSizes = [
   "num_hidden_layers",
   "num_attention_heads",
   "hidden_act",
+] as const;
+const detectorSizes = [
+  "d_model",
+  "encoder_layers",
+  "decoder_layers",
+  "num_feature_levels",
+  "num_queries",
+  "with_box_refine",
+  "two_stage",
 ] as const;
 const visionSizes = ["image_size", "patch_size", ...towerSizes] as const;
 const languageSizes = [

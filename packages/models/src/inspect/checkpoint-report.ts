@@ -95,7 +95,7 @@ export async function inspectCheckpoint(folder: Folder): Promise<CheckpointRepor
 
 function build(blueprint: Blueprint, index: TensorIndex, dtype: FloatDType): DryWeights {
   const dry = new DryWeights(index, dtype);
-  blueprint.build(dry.weights);
+  blueprint.build(dry.weights, dtype);
   return dry;
 }
 

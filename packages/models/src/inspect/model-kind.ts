@@ -3,7 +3,7 @@ import { describe } from "../checkpoint/errors.ts";
 import { ConfigError, type Folder, parseConfig, requireJson } from "../checkpoint/index.ts";
 
 /** The networks that are implemented, by config.json's `model_type`. */
-export const modelKinds = ["clip", "llama", "llava"] as const;
+export const modelKinds = ["clip", "deformable_detr", "sam", "llama", "llava"] as const;
 export type ModelKind = (typeof modelKinds)[number];
 
 const headSchema = z.looseObject({
