@@ -1,6 +1,6 @@
 import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command } from "commander";
-import { formatMeasured, realSizes } from "./real-size/index.ts";
+import { formatReport, realSizes } from "./real-size/index.ts";
 
 const program = new Command("bench").description("Measurements of Mask-LLaVA's kernels and networks.");
 
@@ -18,7 +18,7 @@ program
       results.adapter = device.info;
       const measured = await run(device);
       results[name] = measured;
-      process.stderr.write(`${formatMeasured(name, measured)}\n`);
+      process.stderr.write(`${formatReport(name, measured)}\n`);
     }
     if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
   });
