@@ -7,6 +7,8 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { encodeCommand } from "./commands/encode.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { invertCommand } from "./commands/invert.ts";
+import { segmentCommand } from "./commands/segment.ts";
 import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
@@ -38,6 +40,8 @@ function program(io: Io): Command {
     .addCommand(generateCommand(io))
     .addCommand(encodeCommand(io))
     .addCommand(detectCommand(io))
+    .addCommand(segmentCommand(io))
+    .addCommand(invertCommand(io))
     .addCommand(inspectCommand(io))
     .addCommand(doctorCommand(io));
   for (const command of [root, ...root.commands]) {
