@@ -190,13 +190,20 @@ function tileVariant(
 /**
  * A workgroup for each block of rows of a key-value head: keys, then values, pass through a tile in workgroup memory
  * with an online softmax (Dao et al. 2022, FlashAttention, algorithm 1). The largest tile that fits the device's
- * workgroup memory is preferred. 8x8 serves every shape, and 4x4 heads that are too large for that.
+ * workgroup memory is preferred. 16x16 serves heads that are too large for 32x32, 8x8 every
+ * shape, and 4x4 heads that are too large for that.
  */
 export function tileVariants(storage: FloatStorage): Variant<AttentionInputs, AttentionParams>[] {
+  const middle = { side: 16, rows: 2, keys: 2 };
   const small = { side: 8, rows: 1, keys: 1 };
   return [
     tileVariant(storage, { side: 16, rows: 4, keys: 2 }, (rows) => rows >= 64),
-    tileVariant(storage, { side: 16, rows: 2, keys: 2 }, (rows) => rows >= 24),
+    tileVariant(storage, middle, (rows) => rows >= 24),
+    tileVariant(
+      storage,
+      { side: 16, rows: 1, keys: 1 },
+      (rows, inputs, caps) => rows >= 12 && !fits(middle, inputs, caps),
+    ),
     tileVariant(storage, small, () => true),
     tileVariant(storage, { side: 4, rows: 1, keys: 1 }, (_, inputs, caps) => !fits(small, inputs, caps)),
   ];
