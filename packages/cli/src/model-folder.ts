@@ -1,4 +1,12 @@
-import { type Folder, type ModelIdentity, type ModelKind, requireModelKind } from "@mask-llava/models";
+import { settingsFile } from "@mask-llava/composer";
+import {
+  ConfigError,
+  type Folder,
+  identifyModel,
+  type ModelIdentity,
+  type ModelKind,
+  requireModelKind,
+} from "@mask-llava/models";
 import { FileFolder } from "@mask-llava/models/node";
 import { UsageError } from "./errors.ts";
 
@@ -28,7 +36,47 @@ export async function openModelFolder<K extends ModelKind>(
   model: string | undefined,
   wanted: readonly K[],
 ): Promise<OpenedModel<K>> {
-  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
-  const folder = await FileFolder.open(model);
+  const folder = await openFolder(model);
+  if (await holdsMaskLlava(folder)) {
+    throw new ConfigError(
+      settingsFile,
+      "",
+      `${folder.name} holds a Mask-LLaVA checkpoint; \`mask-llava ask IMAGE QUESTION --model DIR\` is for it`,
+      { found: settingsFile, expected: `config.json of a model of type ${wanted.join(" or ")}` },
+    );
+  }
   return { folder, kind: await requireModelKind(folder, wanted, advise) };
+}
+
+/** The folder of `--model` where it holds a Mask-LLaVA checkpoint. */
+export async function findMaskLlavaFolder(model: string): Promise<Folder | undefined> {
+  const folder = await openFolder(model);
+  return (await holdsMaskLlava(folder)) ? folder : undefined;
+}
+
+/** Opens the folder of `--model`, which must hold a Mask-LLaVA checkpoint. */
+export async function requireMaskLlavaFolder(model: string | undefined): Promise<Folder> {
+  const folder = await openFolder(model);
+  if (await holdsMaskLlava(folder)) return folder;
+  const found = await identifyModel(folder).catch(() => undefined);
+  throw new ConfigError(
+    settingsFile,
+    "",
+    `${folder.name} holds no Mask-LLaVA checkpoint${found ? `; ${advise(found)}` : ""}`,
+    {
+      found: found ? `a config.json of model_type "${found.modelType}"` : "no such file",
+      expected: settingsFile,
+    },
+  );
+}
+
+async function openFolder(model: string | undefined): Promise<Folder> {
+  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
+  return await FileFolder.open(model);
+}
+
+async function holdsMaskLlava(folder: Folder): Promise<boolean> {
+  const source = await folder.open(settingsFile);
+  await source?.close?.();
+  return source !== undefined;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import { askCommand } from "./commands/ask.ts";
+import { composeCommand } from "./commands/compose.ts";
 import { detectCommand } from "./commands/detect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { encodeCommand } from "./commands/encode.ts";
@@ -42,6 +43,7 @@ function program(io: Io): Command {
     .addCommand(detectCommand(io))
     .addCommand(segmentCommand(io))
     .addCommand(invertCommand(io))
+    .addCommand(composeCommand(io))
     .addCommand(inspectCommand(io))
     .addCommand(doctorCommand(io));
   for (const command of [root, ...root.commands]) {

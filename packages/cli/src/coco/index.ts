@@ -1,2 +1,3 @@
 export * from "./document.ts";
+export * from "./read.ts";
 export * from "./rle.ts";

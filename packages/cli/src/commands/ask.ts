@@ -1,8 +1,10 @@
 import { fileURLToPath } from "node:url";
+import { settingsFile } from "@mask-llava/composer";
 import { Llava, type LlavaAnswer } from "@mask-llava/models";
 import { decodeImage, WorkerTemplateRenderer } from "@mask-llava/models/node";
 import { Command } from "commander";
 import { answerTensors, checkGenerationFlags, finishAnswer, generationOptions } from "../answering.ts";
+import { addBudgetFlags, type BudgetFlags, checkBudgetFlags, givenBudgetFlags } from "../budget-flags.ts";
 import { randomLlava } from "../demo/random-llava.ts";
 import { UsageError } from "../errors.ts";
 import {
@@ -16,14 +18,23 @@ import {
 } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
 import { type Io, say } from "../io.ts";
-import { openModelFolder } from "../model-folder.ts";
+import { findMaskLlavaFolder, openModelFolder } from "../model-folder.ts";
 import type { AskOutput } from "../output.ts";
+import { checkOutputs } from "../output-files.ts";
+import {
+  addOptions,
+  type ObjectFileFlags,
+  saveCocoFlag,
+  saveMasksFlag,
+  savePictureFlag,
+} from "../picture-flags.ts";
 import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
-import { checkSaveTarget, type SavedTensors, writeTensors } from "../save-tensors.ts";
+import { type SavedTensors, writeTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { askMaskLlava } from "./ask-mask-llava.ts";
 
-interface AskFlags extends ModelFlags, GenerationFlags {
+interface AskFlags extends ModelFlags, GenerationFlags, BudgetFlags, ObjectFileFlags {
   readonly image?: readonly string[];
 }
 
@@ -34,16 +45,21 @@ const mark = "<image>";
 /** `mask-llava ask`: an answer to a question about pictures. */
 export function askCommand(io: Io): Command {
   const command = new Command("ask")
-    .description("answer a question about a picture with LLaVA")
+    .description("answer a question about a picture with LLaVA or Mask-LLaVA")
     .argument("[image]", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF (default: an example)")
     .argument("[question]", `what to ask (default: "${defaultQuestion}")`)
     .addOption(
       modelFlag(
-        "checkpoint folder of a LLaVA model in Hugging Face's layout (default: a tiny one of random numbers)",
+        "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json (default: a tiny LLaVA of random numbers)",
       ),
     )
     .addOption(listFlag("--image <file>", "a further picture", filledText("a picture file")));
-  return addModelFlags(addGenerationFlags(command))
+  return addOptions(
+    addModelFlags(addGenerationFlags(addBudgetFlags(command))),
+    savePictureFlag("a sheet of what each visual token looks at and which were dropped"),
+    saveMasksFlag(),
+    saveCocoFlag("the objects"),
+  )
     .addHelpText(
       "after",
       `
@@ -52,11 +68,15 @@ as it is, with one ${mark} for each picture. What no flag says is taken from the
 answer streams to stdout.
 --save-tensors writes pixel_values, image_features, input_ids (${mark} expanded to one id a visual token), the logits
 of the prompt, and sequences (prompt and new tokens).
+With a Mask-LLaVA checkpoint, --tokens, --objects, --patch-grid, --no-cls, --no-background and --drop-policy say which
+visual tokens the decoder is given, --seed serves the random policy too, and instead of image_features the tensors of
+compose are written.
 
 Examples:
   mask-llava ask
   mask-llava ask cat.jpg "What is the cat doing?" --model llava-1.5-7b-hf --dtype f16
   mask-llava ask before.png "What has changed?" --image after.png --model llava-1.5-7b-hf --temperature 0
+  mask-llava ask cat.jpg "What is the cat doing?" --model mask-llava-7b --tokens 64 --save-picture tokens.png
   mask-llava ask cat.jpg $'USER: ${mark}\\nWhat is it? ASSISTANT:' --raw-prompt --model llava-1.5-7b-hf --json`,
     )
     .action((image: string | undefined, question: string | undefined, flags: AskFlags) =>
@@ -73,13 +93,24 @@ async function ask(
   const watch = new Stopwatch();
   const files = [image ?? examplePicture, ...(flags.image ?? [])];
   const question = checkQuestion(asked, files.length, flags);
-  if (flags.saveTensors !== undefined) await checkSaveTarget(flags.saveTensors, flags.model);
+  checkBudgetFlags(flags);
+  const read = [...files, ...(flags.mask ?? []), ...(flags.boxes === undefined ? [] : [flags.boxes])];
+  await checkOutputs(flags, read);
+  const maskLlava = flags.model === undefined ? undefined : await findMaskLlavaFolder(flags.model);
+  if (maskLlava) {
+    if (files.length > 1) {
+      throw new UsageError(`a Mask-LLaVA checkpoint is asked about one picture, found ${files.length}`);
+    }
+    sayDefaults(image, asked, io);
+    await askMaskLlava(maskLlava, { file: image ?? examplePicture, question }, flags, io, watch);
+    return;
+  }
+  refuseMaskLlavaFlags(flags);
   const folder =
     flags.model === undefined
       ? await watch.time("makeModel", async () => randomLlava())
       : (await openModelFolder(flags.model, ["llava"])).folder;
-  if (image === undefined) say(io, `no picture is given: the example ${examplePicture} is taken`);
-  if (asked === undefined) say(io, `no question is given: "${question}" is asked`);
+  sayDefaults(image, asked, io);
   if (flags.model === undefined) {
     say(io, "no --model is given: a tiny LLaVA of random numbers answers, and its answer means nothing");
   }
@@ -118,6 +149,25 @@ async function ask(
     };
     report(output, "", flags, io);
   });
+}
+
+function sayDefaults(image: string | undefined, asked: string | undefined, io: Io): void {
+  if (image === undefined) say(io, `no picture is given: the example ${examplePicture} is taken`);
+  if (asked === undefined) say(io, `no question is given: "${defaultQuestion}" is asked`);
+}
+
+/** Throws a UsageError for flags that a LLaVA checkpoint has no use for. */
+function refuseMaskLlavaFlags(flags: AskFlags): void {
+  const { savePicture, saveMasks, saveCoco } = flags;
+  const idle = [
+    ...givenBudgetFlags(flags),
+    ...(savePicture !== undefined ? ["--save-picture"] : []),
+    ...(saveMasks !== undefined ? ["--save-masks"] : []),
+    ...(saveCoco !== undefined ? ["--save-coco"] : []),
+  ];
+  if (idle.length === 0) return;
+  const found = flags.model === undefined ? "no --model" : `no ${settingsFile} in ${flags.model}`;
+  throw new UsageError(`${idle.join(" ")}: needs a Mask-LLaVA checkpoint, found ${found}`);
 }
 
 /** The question, or with `--raw-prompt` the prompt. Throws a UsageError where it cannot be one about so many pictures. */
