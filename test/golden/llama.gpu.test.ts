@@ -109,6 +109,47 @@ describe.each(["llama-gqa", "llama-tied-llama3", "llama-f16"])("%s", (name) => {
     }
   });
 
+  test("a decoded token costs one submit and one readback, and creates nothing", async () => {
+    const counts = async (maxNewTokens: number) => {
+      const calls = new Map<string, number>();
+      const watch = (target: object, name: string) => {
+        const original = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+        const value = (...args: unknown[]) => {
+          calls.set(name, (calls.get(name) ?? 0) + 1);
+          return Reflect.apply(original, target, args);
+        };
+        Object.defineProperty(target, name, { configurable: true, value });
+        return () => Reflect.deleteProperty(target, name);
+      };
+      const { gpuDevice } = device;
+      const creators = [
+        "createBuffer",
+        "createBindGroup",
+        "createComputePipelineAsync",
+        "createShaderModule",
+      ];
+      const undo = [
+        ...creators.map((name) => watch(gpuDevice, name)),
+        watch(gpuDevice.queue, "submit"),
+        watch(gpuDevice.queue, "writeBuffer"),
+        watch(device, "readStaging"),
+      ];
+      try {
+        await model.generate(fixture.ids("input_ids"), { ...greedy, ignoreEos: true, maxNewTokens });
+      } finally {
+        for (const restore of undo) restore();
+      }
+      return calls;
+    };
+    await counts(12); // pooled buffers are there from now on
+    const [few, many] = [await counts(6), await counts(12)];
+    for (const [name, count] of many) {
+      const perToken = name === "submit" || name === "readStaging" ? 1 : 0;
+      expect(count - (few.get(name) ?? 0), name).toBe(6 * perToken);
+    }
+    expect(many.get("createBindGroup")).toBeGreaterThan(0); // the watch does see
+  });
+
   test("f16 weights and an f16 cache stay close", async () => {
     using half = await LanguageModel.load(device, fixture.folder, { dtype: "f16" });
     const answer = await half.generate(fixture.ids("input_ids"), {
