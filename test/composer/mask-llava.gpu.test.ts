@@ -244,3 +244,32 @@ test.each(["projected", "hidden"])(
     expect(answer.newIds.length).toBeGreaterThan(0);
   },
 );
+
+test("RoI-align pools the boxes, and a LLaVA checkpoint serves as tower, decoder and projector", async () => {
+  const settings = {
+    vision: "language",
+    object_space: "hidden",
+    projector: "shared",
+    object_tokens: "roi_align",
+  };
+  const folder = await tinyMaskLlava({ settings, without: ["vision", "projector", "detector"] });
+  using model = await MaskLlava.load(device, folder);
+  const whole: readonly [number, number, number, number] = [0, 0, picture.width, picture.height];
+  const composed = await model.compose(picture, {
+    boxes: [whole, [3, 3, 20, 20]],
+    patchGrid: { rows: 1, columns: 1 },
+  });
+  expect(composed.kinds).toEqual(["cls", "patch", "object", "object", "background"]);
+  expect(composed.visualEmbeds.data.every(Number.isFinite)).toBe(true);
+  const [, mean, first, second] = rows(composed.visualTokens) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  // the box that holds everything points where the mean of all patches does, a corner of it elsewhere
+  const cosine = (a: Float32Array, b: Float32Array) =>
+    a.reduce((sum, v, i) => sum + v * (b[i] as number), 0) / norm(a) / norm(b);
+  expect(cosine(first, mean)).toBeGreaterThan(cosine(second, mean));
+  expect(cosine(first, mean)).toBeGreaterThan(0.95);
+});

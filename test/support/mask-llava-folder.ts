@@ -12,6 +12,8 @@ export interface TinyMaskLlava {
   readonly detector?: string;
   readonly segmenter?: string;
   readonly language?: string;
+  /** Sub-folders to leave out. */
+  readonly without?: readonly string[];
   /** Width of the tokens before the projector, by kind; of the decoder. */
   readonly widths?: { readonly hidden: number; readonly object: number; readonly decoder: number };
 }
@@ -39,6 +41,7 @@ export async function tinyMaskLlava(options: TinyMaskLlava = {}): Promise<Folder
   };
   const projector = projectorBytes(settings, options.widths ?? defaultWidths);
   parts.set("projector", new MemoryFolder({ "model.safetensors": projector }));
+  for (const name of options.without ?? []) parts.delete(name);
   const own = new MemoryFolder({ "mask_llava.json": new TextEncoder().encode(JSON.stringify(settings)) });
   return {
     name: "tiny-mask-llava",

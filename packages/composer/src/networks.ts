@@ -49,12 +49,10 @@ export async function loadNetworks(
     const widths = tokenWidths(clip, settings);
     const featureLayer = resolveLayer(clip, settings);
     checkPatchGrid(clip, settings);
-    const detector = settings.detector
-      ? await keep(DeformableDetr.load(device, sub(settings.detector), options))
-      : undefined;
-    const segmenter = settings.segmenter
-      ? await keep(Sam.load(device, sub(settings.segmenter), options))
-      : undefined;
+    const detectorName = await optionalPart(folder, settings.detector, "detector");
+    const segmenterName = await optionalPart(folder, settings.segmenter, "segmenter");
+    const detector = detectorName && (await keep(DeformableDetr.load(device, sub(detectorName), options)));
+    const segmenter = segmenterName && (await keep(Sam.load(device, sub(segmenterName), options)));
     const language = await keep(LanguageModel.load(device, sub(settings.language), options));
     const outputs = language.config.hidden_size;
     const projectorFolder = await findProjector(folder, settings);
@@ -64,8 +62,8 @@ export async function loadNetworks(
     return {
       settings,
       clip,
-      detector,
-      segmenter,
+      detector: detector || undefined,
+      segmenter: segmenter || undefined,
       language,
       projector,
       featureLayer,
@@ -76,6 +74,18 @@ export async function loadNetworks(
     disposeAll();
     throw error;
   }
+}
+
+/** The sub-folder of a network that may be absent: what the settings say or, where they say nothing, `usual` if it is there. */
+async function optionalPart(
+  folder: Folder,
+  named: string | null | undefined,
+  usual: string,
+): Promise<string | undefined> {
+  if (named !== undefined) return named ?? undefined;
+  const config = await new SubFolder(folder, usual).open("config.json");
+  await config?.close?.();
+  return config && usual;
 }
 
 function tokenWidths(clip: ClipVisionModel, settings: MaskLlavaSettings): KindWidths {

@@ -1,16 +1,28 @@
 import {
+  boxToOutput,
   type ImageProcessor,
   MaskInversion,
   type Pixels,
   type ProcessedImage,
   Resample,
 } from "@mask-llava/models";
-import { type Device, maskPool } from "@mask-llava/runtime";
+import {
+  type Device,
+  maskPool,
+  mean,
+  permute,
+  type Recorder,
+  roiAlign,
+  type Tensor,
+} from "@mask-llava/runtime";
 import type { HostRows } from "./host-rows.ts";
 import { coverage, patchCoverage } from "./masks.ts";
 import type { Networks } from "./networks.ts";
 import type { FoundObject } from "./objects.ts";
 import type { Grid } from "./visual-tokens.ts";
+
+/** Bins that RoI-align averages a box into, before their mean: detectors' usual 7 x 7. */
+const roiBins: [number, number] = [7, 7];
 
 export interface ObjectTokenInputs {
   readonly picture: Pixels;
@@ -59,7 +71,16 @@ export class ObjectTokens implements Disposable {
     if (inputs.objects.length === 0) {
       return { tokens: { width: this.#networks.widths.object, data: new Float32Array(0) }, maps: undefined };
     }
-    return this.#inversion ? this.#invert(this.#inversion, inputs, signal) : this.#pool(inputs);
+    if (this.#inversion) return this.#invert(this.#inversion, inputs, signal);
+    const byBox = this.#networks.settings.object_tokens === "roi_align";
+    const boxed = inputs.objects.filter(({ kind }) => byBox && kind === "object");
+    const masked = inputs.objects.filter((object) => !boxed.includes(object)); // the background comes last
+    const parts = [await this.#align(inputs, boxed), await this.#pool(inputs, masked)];
+    const { width } = inputs.patches;
+    return {
+      tokens: { width, data: Float32Array.from(parts.flatMap((part) => [...part])) },
+      maps: undefined,
+    };
   }
 
   dispose(): void {
@@ -89,8 +110,12 @@ export class ObjectTokens implements Disposable {
     };
   }
 
-  /** The mean of the patch features under each mask. */
-  async #pool({ processed, grid, patches, objects }: ObjectTokenInputs): Promise<MadeObjectTokens> {
+  /** The mean of the patch features under each mask. [M, Dv] */
+  async #pool(
+    { processed, grid, patches }: ObjectTokenInputs,
+    objects: readonly FoundObject[],
+  ): Promise<Float32Array> {
+    if (!objects.length) return new Float32Array(0);
     const { patch_size: patch } = this.#networks.clip.vision.config;
     const count = grid.rows * grid.columns;
     const weights = new Float32Array(objects.length * count);
@@ -103,9 +128,34 @@ export class ObjectTokens implements Disposable {
       patches.data,
     ); // [N, Dv]
     const masks = cmd.constant({ shape: [objects.length, count], dtype: "f32", label: "masks" }, weights); // [M, N]
-    const tokens = maskPool(cmd, features, masks); // [M, Dv]
-    using program = await cmd.finish({ outputs: [tokens] });
-    const [data] = (await program.runAndRead([tokens])) as [Float32Array];
-    return { tokens: { width: patches.width, data }, maps: undefined };
+    return this.#run(cmd, maskPool(cmd, features, masks)); // [M, Dv]
+  }
+
+  /** The mean of what RoI-align samples of the patch features in each box. [M, Dv] */
+  async #align(
+    { processed, grid, patches }: ObjectTokenInputs,
+    objects: readonly FoundObject[],
+  ): Promise<Float32Array> {
+    if (!objects.length) return new Float32Array(0);
+    const { patch_size: patch } = this.#networks.clip.vision.config;
+    const { rows, columns } = grid;
+    const cmd = this.#device.record("RoI-align");
+    const shape = [rows, columns, patches.width];
+    const tokens = cmd.constant({ shape, dtype: "f32", label: "patches" }, patches.data); // [h, w, Dv]
+    const features = permute(cmd, tokens, [2, 0, 1]).reshape([1, patches.width, rows, columns]); // [1, Dv, h, w]
+    const corners = objects.flatMap(({ box }) => [0, ...boxToOutput(processed.geometry, box)]);
+    const boxes = cmd.constant(
+      { shape: [objects.length, 5], dtype: "f32", label: "boxes" },
+      Float32Array.from(corners),
+    );
+    const options = { outputSize: roiBins, spatialScale: 1 / patch, samplingRatio: 2, aligned: true };
+    const aligned = roiAlign(cmd, features, boxes, options); // [M, Dv, b, b]
+    return this.#run(cmd, mean(cmd, aligned, [2, 3])); // [M, Dv]
+  }
+
+  async #run(cmd: Recorder, output: Tensor): Promise<Float32Array> {
+    using program = await cmd.finish({ outputs: [output] });
+    const [data] = (await program.runAndRead([output])) as [Float32Array];
+    return data;
   }
 }

@@ -54,18 +54,24 @@ const objectsSchema = z.strictObject({
 
 /** `mask_llava.json`, field by field. Unknown fields are errors: a misspelt one must not become a default. */
 export const maskLlavaSchema = z.strictObject({
-  /** Sub-folder with CLIP (vision tower; with `object_space: projected`, its projection too). */
+  /** Sub-folder with CLIP (vision tower; with `object_space: projected`, its projection too), or with a LLaVA checkpoint. */
   vision: subFolder.default("vision"),
-  /** Sub-folder with Deformable DETR; null: boxes or masks come from the user, or from a grid of points. */
-  detector: subFolder.nullable().default("detector"),
-  /** Sub-folder with SAM; null: boxes themselves serve as masks. */
-  segmenter: subFolder.nullable().default("segmenter"),
-  /** Sub-folder with the LLaMA decoder, its tokenizer and chat template. */
+  /**
+   * Sub-folder with Deformable DETR; null: boxes or masks come from the user, or from a grid of points. Where the field is
+   * absent: `detector`, if there is such a folder.
+   */
+  detector: subFolder.nullable().optional(),
+  /** Sub-folder with SAM; null: boxes themselves serve as masks. Where the field is absent: `segmenter`, if there is one. */
+  segmenter: subFolder.nullable().optional(),
+  /** Sub-folder with the LLaMA decoder, its tokenizer and chat template, or with a LLaVA checkpoint. */
   language: subFolder.default("language"),
   /** Sub-folder whose model.safetensors holds the projector. */
   projector_weights: subFolder.default("projector"),
-  /** What an object token is: optimised by MaskInversion, or the mean of the patch features under its mask. */
-  object_tokens: z.enum(["mask_inversion", "mask_pool"]).default("mask_inversion"),
+  /**
+   * What an object token is: optimised by MaskInversion; the mean of the patch features under its mask; or the mean of what
+   * RoI-align samples of them in its box (the background has no box of its own: its mask is pooled).
+   */
+  object_tokens: z.enum(["mask_inversion", "mask_pool", "roi_align"]).default("mask_inversion"),
   /** `projected`: CLIP's joint space; `hidden`: the vision tower's width, the projection left out. */
   object_space: z.enum(["projected", "hidden"]).default("projected"),
   /** `per_kind`: an input layer each for cls, patches and objects; `shared`: one for all, which needs equal widths. */

@@ -8,16 +8,45 @@ import {
   type UploadOptions,
 } from "../checkpoint/index.ts";
 import { type ImageProcessor, loadImageProcessor } from "../images/index.ts";
+import { llavaConfigSchema } from "../llava/config.ts";
+import { llavaNames } from "../llava/names.ts";
 import { Linear } from "../nn/index.ts";
 import { clipConfigSchema, clipVisionConfigSchema } from "./config.ts";
 import { clipIgnored, clipVisionNames } from "./names.ts";
 import { ClipVisionTower } from "./vision.ts";
 
-const textParts = [/^text_model\./, /^text_projection\./, /^logit_scale$/];
+/** Where a folder has its vision tower: a whole CLIP model, the tower alone, or a part of a LLaVA checkpoint. */
+async function readLayout(folder: Folder) {
+  const json = await requireJson(folder, "config.json");
+  const kind = (json as { model_type?: unknown } | null)?.model_type;
+  if (kind === "llava") {
+    const config = parseConfig(llavaConfigSchema, json, "config.json").vision_config;
+    const ignore = [/^language_model\./, /^multi_modal_projector\./];
+    return {
+      config,
+      joint: 0,
+      prefix: "vision_tower.vision_model",
+      rename: llavaNames,
+      ignore,
+      family: "llava" as const,
+    };
+  }
+  const names = { prefix: "vision_model", rename: clipVisionNames, family: "clip" as const };
+  if (kind === "clip") {
+    const { vision_config: config, projection_dim: joint } = parseConfig(
+      clipConfigSchema,
+      json,
+      "config.json",
+    );
+    return { ...names, config, joint, ignore: [/^text_model\./, /^text_projection\./, /^logit_scale$/] };
+  }
+  const config = parseConfig(clipVisionConfigSchema, json, "config.json");
+  return { ...names, config, joint: config.projection_dim, ignore: [] };
+}
 
 /**
- * CLIP's vision tower with its projection (where the checkpoint has one) and its processor, from a whole CLIP folder or from
- * one of the vision tower alone (`clip_vision_model`). Owns its weights.
+ * CLIP's vision tower with its projection (where the checkpoint has one) and its processor, from a whole CLIP folder, from
+ * one of the vision tower alone (`clip_vision_model`), or from a LLaVA checkpoint. Owns its weights.
  */
 export class ClipVisionModel implements Disposable {
   readonly device: Device;
@@ -45,20 +74,16 @@ export class ClipVisionModel implements Disposable {
     folder: Folder,
     options: CheckpointOptions & UploadOptions = {},
   ): Promise<ClipVisionModel> {
-    const json = await requireJson(folder, "config.json");
-    const whole = (json as { model_type?: unknown } | null)?.model_type === "clip";
-    const config = whole
-      ? parseConfig(clipConfigSchema, json, "config.json").vision_config
-      : parseConfig(clipVisionConfigSchema, json, "config.json");
-    const joint = whole
-      ? parseConfig(clipConfigSchema, json, "config.json").projection_dim
-      : config.projection_dim;
-    const processor = await loadImageProcessor(folder, "clip");
-    const ignore = [...clipIgnored, ...textParts];
-    const checkpoint = await Checkpoint.open(device, folder, { ...options, rename: clipVisionNames, ignore });
+    const { config, joint, prefix, rename, ignore, family } = await readLayout(folder);
+    const processor = await loadImageProcessor(folder, family);
+    const checkpoint = await Checkpoint.open(device, folder, {
+      ...options,
+      rename,
+      ignore: [...clipIgnored, ...ignore],
+    });
     try {
       const { weights } = checkpoint;
-      const vision = new ClipVisionTower(weights.at("vision_model"), config);
+      const vision = new ClipVisionTower(weights.at(prefix), config);
       const projection = weights.has("visual_projection.weight")
         ? Linear.load(weights.at("visual_projection"), config.hidden_size, joint, { bias: false })
         : undefined;

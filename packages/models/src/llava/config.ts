@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { clipVisionConfigSchema } from "../clip/index.ts";
-import { llamaConfigSchema } from "../llama/index.ts";
+import { clipVisionConfigSchema } from "../clip/config.ts";
+import { llamaConfigSchema } from "../llama/config.ts";
 import { activationSchema } from "../nn/index.ts";
 
 /** What transformers' `LlavaConfig` takes for a vision tower that is not described: CLIP ViT-L/14-336. */
