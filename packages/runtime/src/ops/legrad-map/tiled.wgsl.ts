@@ -44,6 +44,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   let load_row = li / ${quads}u;
   let load_quad = li % ${quads}u;
   let b_row = min(col0 + load_row, u.tokens - 1u) * width + wid.y * u.k;
+  // 16, but not a constant: software adapters unroll loops of constant length, and compile for seconds then
+  let sixteen = min(${side}u, ${side}u * u.blocks);
   var relevance = vec4<f32>();
   for (var row0 = 0u; row0 < u.tokens; row0 += ${tile}u) {
     let n = row0 + load_row;
@@ -54,7 +56,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
       a_tile[load_row * ${pitch}u + load_quad] = select(vec4<f32>(), within_k(a_at(a_row + k), k), n < u.tokens);
       b_tile[load_row * ${pitch}u + load_quad] = within_k(b_at(b_row + k), k);
       workgroupBarrier();
-      for (var q = 0u; q < ${quads}u; q++) {
+      for (var q = 0u; q < sixteen / 4u; q++) {
 ${lines(4, (c) => `        let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
 ${lines(4, (r) => `        { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
       }
@@ -64,7 +66,7 @@ ${lines(4, (r) => `        { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u +
     // row r · 16 + y of a column: bit r of what thread y writes
     var bits = vec4<u32>();
 ${lines(4, (r) => `    bits |= select(vec4<u32>(), vec4<u32>(${2 ** r}u), s${r} > vec4<f32>());`)}
-    for (var c = 0u; c < 4u; c++) {
+    for (var c = 0u; c < sixteen / 4u; c++) {
       positive[lid.y * ${tile}u + c * ${side}u + lid.x] = bits.x;
       bits = bits.yzww;
     }
@@ -72,7 +74,7 @@ ${lines(4, (r) => `    bits |= select(vec4<u32>(), vec4<u32>(${2 ** r}u), s${r} 
     if (li < ${2 * tile}u) {
       let second = li / ${tile}u;
       var word = 0u;
-      for (var y = 0u; y < ${side}u; y++) {
+      for (var y = 0u; y < sixteen; y++) {
         let pair = positive[y * ${tile}u + li % ${tile}u] >> (2u * second);
         word |= ((pair & 1u) | ((pair & 2u) << 15u)) << y;
       }
@@ -81,7 +83,7 @@ ${lines(4, (r) => `    bits |= select(vec4<u32>(), vec4<u32>(${2 ** r}u), s${r} 
       if (block < u.blocks && col < u.tokens) { signs[(map * u.blocks + block) * u.tokens + col] = word; }
     }
   }
-  for (var c = 0u; c < 4u; c++) {
+  for (var c = 0u; c < sixteen / 4u; c++) {
     let col = col0 + c * ${side}u + lid.x;
     if (col < u.tokens) { partial[(map * ${side}u + lid.y) * u.tokens + col] = relevance.x; }
     relevance = relevance.yzww;

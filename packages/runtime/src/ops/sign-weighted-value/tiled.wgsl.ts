@@ -32,6 +32,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   let col0 = (wid.x % u.parts) * ${columns}u + 4u * lid.x;
   let map = wid.z * u.heads + head;
   let block = wid.y * 2u;
+  // not a constant: software adapters unroll loops of constant length, and compile for seconds then
+  let sixteen = min(${side}u, ${side}u * u.blocks);
 ${lines(4, (r) => `  var s${r} = vec4<f32>();`)}
   for (var j0 = 0u; j0 < u.tokens; j0 += ${side}u) {
     // thread (x, y) brings columns 4x to 4x + 3 of token j0 + y, weighted
@@ -45,7 +47,7 @@ ${lines(4, (r) => `  var s${r} = vec4<f32>();`)}
         signs[(map * u.blocks + second) * u.tokens + token]);
     }
     workgroupBarrier();
-    for (var i = 0u; i < ${side}u; i++) {
+    for (var i = 0u; i < sixteen; i++) {
       let b = v_tile[i * ${side}u + lid.x];
       let word = words[i] >> vec2<u32>(lid.y);
 ${lines(4, (r) => `      s${r} += f32((word.${r < 2 ? "x" : "y"} >> ${(r % 2) * side}u) & 1u) * b;`)}
