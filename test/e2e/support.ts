@@ -63,6 +63,21 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** A folder for all of a file's tests, which is gone after them. */
+export function keptFolder(): () => string {
+  let folder: string | undefined;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "mask-llava-e2e-"));
+  });
+  afterAll(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  });
+  return () => {
+    if (folder === undefined) throw new Error("the folder is made before the first test");
+    return folder;
+  };
+}
+
 /** All files below a folder. */
 export function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" }).toSorted();

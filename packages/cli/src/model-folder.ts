@@ -75,7 +75,8 @@ async function openFolder(model: string | undefined): Promise<Folder> {
   return await FileFolder.open(model);
 }
 
-async function holdsMaskLlava(folder: Folder): Promise<boolean> {
+/** Whether the folder holds a Mask-LLaVA checkpoint. */
+export async function holdsMaskLlava(folder: Folder): Promise<boolean> {
   const source = await folder.open(settingsFile);
   await source?.close?.();
   return source !== undefined;

@@ -13,6 +13,7 @@ import { segmentCommand } from "./commands/segment.ts";
 import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
+export * from "./coco/index.ts";
 export type * from "./output.ts";
 
 /** Exit codes: done, failed, not understood; 130 after an interruption, as shells have it. */

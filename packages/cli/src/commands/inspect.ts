@@ -1,10 +1,12 @@
-import { inspectCheckpoint } from "@mask-llava/models";
+import { findParts, type MaskLlavaSettings } from "@mask-llava/composer";
+import { type CheckpointReport, type Folder, inspectCheckpoint } from "@mask-llava/models";
 import { FileFolder } from "@mask-llava/models/node";
 import { Command } from "commander";
 import { ReportedFailure } from "../errors.ts";
 import { jsonFlag, verboseFlag } from "../flags.ts";
 import { formatCheckpoint } from "../format-checkpoint.ts";
 import type { Io } from "../io.ts";
+import { holdsMaskLlava } from "../model-folder.ts";
 
 interface InspectFlags {
   readonly json?: boolean;
@@ -32,15 +34,43 @@ Examples:
   mask-llava inspect clip-vit-large-patch14-336 --json`,
     )
     .action(async (dir: string, flags: InspectFlags) => {
-      const report = await inspectCheckpoint(await FileFolder.open(dir));
-      io.stdout.write(
-        flags.json
-          ? `${JSON.stringify(report)}\n`
-          : formatCheckpoint(report, { names: flags.names ?? false }),
+      const folder = await FileFolder.open(dir);
+      const whole = await inspectMaskLlava(folder);
+      const reports = whole ? Object.values(whole.parts) : [await inspectCheckpoint(folder)];
+      const names = flags.names ?? false;
+      if (flags.json) io.stdout.write(`${JSON.stringify(whole ?? reports[0])}\n`);
+      else if (whole) io.stdout.write(formatMaskLlava(whole, { names }));
+      else for (const report of reports) io.stdout.write(formatCheckpoint(report, { names }));
+      const problems = reports.flatMap((r) =>
+        (r.load?.problems ?? []).map((problem) => `${r.folder}: ${problem}`),
       );
-      const problems = report.load?.problems ?? [];
-      for (const problem of problems.slice(0, 20)) io.stderr.write(`mask-llava: ${dir}: ${problem}\n`);
+      for (const problem of problems.slice(0, 20)) io.stderr.write(`mask-llava: ${problem}\n`);
       if (problems.length > 20) io.stderr.write(`mask-llava: and ${problems.length - 20} problems more\n`);
       if (problems.length > 0) throw new ReportedFailure();
     });
+}
+
+interface MaskLlavaReport {
+  readonly modelType: "mask_llava";
+  readonly settings: MaskLlavaSettings;
+  readonly parts: Readonly<Record<string, CheckpointReport>>;
+}
+
+/** A report of each network, where the folder holds a Mask-LLaVA checkpoint. */
+async function inspectMaskLlava(folder: Folder): Promise<MaskLlavaReport | undefined> {
+  if (!(await holdsMaskLlava(folder))) return undefined;
+  const { settings, vision, detector, segmenter, language } = await findParts(folder);
+  const parts: Record<string, CheckpointReport> = {};
+  for (const [name, part] of Object.entries({ vision, detector, segmenter, language })) {
+    if (part) parts[name] = await inspectCheckpoint(part);
+  }
+  return { modelType: "mask_llava", settings, parts };
+}
+
+function formatMaskLlava({ settings, parts }: MaskLlavaReport, options: { names: boolean }): string {
+  const own = `settings\n${JSON.stringify(settings, null, 2).replace(/^/gm, "  ")}\n`;
+  const networks = Object.entries(parts).map(
+    ([name, report]) => `\n${name}\n${formatCheckpoint(report, options)}`,
+  );
+  return own + networks.join("");
 }
