@@ -5,6 +5,7 @@ export { ComposeError } from "./errors.ts";
 export * from "./mask-llava.ts";
 export { backgroundMask, boxMask, distinctMasks, type Mask, maskArea, maskIou } from "./masks.ts";
 export type { FoundObject, GivenObjects } from "./objects.ts";
+export { type CheckpointParts, findParts } from "./parts.ts";
 export { poolingMatrix } from "./pool.ts";
 export { Projector } from "./projector.ts";
 export { type MaskLlavaSettings, maskLlavaSchema, parseSettings, settingsFile } from "./settings.ts";

@@ -4,15 +4,13 @@ import {
   type Folder,
   LanguageModel,
   type ModelLoadOptions,
-  readJson,
-  requireJson,
   Sam,
 } from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { ComposeError } from "./errors.ts";
+import { findParts } from "./parts.ts";
 import { type KindWidths, Projector } from "./projector.ts";
-import { type MaskLlavaSettings, parseSettings, settingsFile } from "./settings.ts";
-import { SubFolder } from "./sub-folder.ts";
+import { type MaskLlavaSettings, settingsFile } from "./settings.ts";
 
 /** The networks of a Mask-LLaVA checkpoint. */
 export interface Networks extends Disposable {
@@ -33,8 +31,13 @@ export async function loadNetworks(
   folder: Folder,
   options: ModelLoadOptions = {},
 ): Promise<Networks> {
-  const settings = parseSettings(await requireJson(folder, settingsFile));
-  const sub = (name: string) => new SubFolder(folder, name);
+  const {
+    settings,
+    vision,
+    detector: detectorPart,
+    segmenter: segmenterPart,
+    ...parts
+  } = await findParts(folder);
   const loaded: Disposable[] = [];
   const keep = async <T extends Disposable>(work: Promise<T>): Promise<T> => {
     const network = await work;
@@ -45,25 +48,22 @@ export async function loadNetworks(
     for (const network of loaded.reverse()) network[Symbol.dispose]();
   };
   try {
-    const clip = await keep(ClipVisionModel.load(device, sub(settings.vision), options));
+    const clip = await keep(ClipVisionModel.load(device, vision, options));
     const widths = tokenWidths(clip, settings);
     const featureLayer = resolveLayer(clip, settings);
     checkPatchGrid(clip, settings);
-    const detectorName = await optionalPart(folder, settings.detector, "detector");
-    const segmenterName = await optionalPart(folder, settings.segmenter, "segmenter");
-    const detector = detectorName && (await keep(DeformableDetr.load(device, sub(detectorName), options)));
-    const segmenter = segmenterName && (await keep(Sam.load(device, sub(segmenterName), options)));
-    const language = await keep(LanguageModel.load(device, sub(settings.language), options));
+    const detector = detectorPart && (await keep(DeformableDetr.load(device, detectorPart, options)));
+    const segmenter = segmenterPart && (await keep(Sam.load(device, segmenterPart, options)));
+    const language = await keep(LanguageModel.load(device, parts.language, options));
     const outputs = language.config.hidden_size;
-    const projectorFolder = await findProjector(folder, settings);
     const projector = await keep(
-      Projector.load(device, projectorFolder, { settings, widths, outputs }, options),
+      Projector.load(device, parts.projector, { settings, widths, outputs }, options),
     );
     return {
       settings,
       clip,
-      detector: detector || undefined,
-      segmenter: segmenter || undefined,
+      detector,
+      segmenter,
       language,
       projector,
       featureLayer,
@@ -74,18 +74,6 @@ export async function loadNetworks(
     disposeAll();
     throw error;
   }
-}
-
-/** The sub-folder of a network that may be absent: what the settings say or, where they say nothing, `usual` if it is there. */
-async function optionalPart(
-  folder: Folder,
-  named: string | null | undefined,
-  usual: string,
-): Promise<string | undefined> {
-  if (named !== undefined) return named ?? undefined;
-  const config = await new SubFolder(folder, usual).open("config.json");
-  await config?.close?.();
-  return config && usual;
 }
 
 function tokenWidths(clip: ClipVisionModel, settings: MaskLlavaSettings): KindWidths {
@@ -117,18 +105,4 @@ function checkPatchGrid(clip: ClipVisionModel, { patch_grid: [rows, columns] }: 
   throw new ComposeError(
     `${settingsFile}: patch_grid is ${rows}x${columns}; the vision tower has ${grid.rows}x${grid.columns} patches`,
   );
-}
-
-/** The projector's own folder or, where that is absent, the language folder, if it is a LLaVA checkpoint. */
-async function findProjector(folder: Folder, settings: MaskLlavaSettings): Promise<Folder> {
-  const own = new SubFolder(folder, settings.projector_weights);
-  for (const name of ["model.safetensors", "model.safetensors.index.json"]) {
-    const source = await own.open(name);
-    if (!source) continue;
-    await source.close?.();
-    return own;
-  }
-  const language = new SubFolder(folder, settings.language);
-  const config = (await readJson(language, "config.json")) as { model_type?: unknown } | undefined;
-  return config?.model_type === "llava" ? language : own;
 }
