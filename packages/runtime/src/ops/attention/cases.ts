@@ -64,7 +64,7 @@ export const attentionSuite = suite(attentionOp, [
   attentionCase("one of all", { tq: 1, tk: 1, size: 1 }),
   attentionCase("odd sizes", { batch: 2, tq: 7, tk: 13, heads: 3, size: 5 }),
   attentionCase("encoder", { batch: 2, tq: 70, tk: 70, heads: 2, size: 64 }),
-  attentionCase("head of 80, cross", { tq: 19, tk: 41, heads: 2, size: 80 }),
+  attentionCase("head of 80, cross", { tq: 19, tk: 41, heads: 2, size: 80, dtype: "f16" }),
   attentionCase("head of 17, a scale", { tq: 21, tk: 50, heads: 2, size: 17, scale: 0.5 }),
   attentionCase("head of 128, grouped, causal", {
     batch: 2,
@@ -76,7 +76,9 @@ export const attentionSuite = suite(attentionOp, [
     causal: true,
   }),
   attentionCase("head of 256", { tq: 18, tk: 19, heads: 1, size: 256, causal: true }),
-  attentionCase("causal, more queries than keys", { tq: 18, tk: 5, heads: 2, size: 8, causal: true }),
+  // 8x8 tiles of it exceed 32 KiB, 4x4 ones fit 16 KiB
+  attentionCase("head of 508", { tq: 17, tk: 9, size: 508, dtype: "f16" }),
+  attentionCase("causal, more queries than keys", { tq: 66, tk: 5, heads: 2, size: 8, causal: true }),
   attentionCase("cache, prefill", {
     batch: 2,
     tq: 30,
@@ -102,11 +104,11 @@ export const attentionSuite = suite(attentionOp, [
   attentionCase("cache, decode", {
     batch: 2,
     tq: 1,
-    tk: 77,
+    tk: 1040,
     heads: 3,
     size: 128,
     causal: true,
-    start: [76, 20],
+    start: [1039, 20],
   }),
   attentionCase("cache, odd head, decode of two", {
     tq: 2,
