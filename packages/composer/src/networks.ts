@@ -1,9 +1,12 @@
 import {
+  CheckpointError,
   ClipVisionModel,
+  ConfigError,
   DeformableDetr,
   type Folder,
   LanguageModel,
   type ModelLoadOptions,
+  ProcessorConfigError,
   Sam,
 } from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
@@ -39,8 +42,10 @@ export async function loadNetworks(
     ...parts
   } = await findParts(folder);
   const loaded: Disposable[] = [];
-  const keep = async <T extends Disposable>(work: Promise<T>): Promise<T> => {
-    const network = await work;
+  const keep = async <T extends Disposable>(part: string, work: Promise<T>): Promise<T> => {
+    const network = await work.catch((error: unknown) => {
+      throw inPart(part, error);
+    });
     loaded.push(network);
     return network;
   };
@@ -48,15 +53,17 @@ export async function loadNetworks(
     for (const network of loaded.reverse()) network[Symbol.dispose]();
   };
   try {
-    const clip = await keep(ClipVisionModel.load(device, vision, options));
+    const clip = await keep("vision", ClipVisionModel.load(device, vision, options));
     const widths = tokenWidths(clip, settings);
     const featureLayer = resolveLayer(clip, settings);
     checkPatchGrid(clip, settings);
-    const detector = detectorPart && (await keep(DeformableDetr.load(device, detectorPart, options)));
-    const segmenter = segmenterPart && (await keep(Sam.load(device, segmenterPart, options)));
-    const language = await keep(LanguageModel.load(device, parts.language, options));
+    const detector =
+      detectorPart && (await keep("detector", DeformableDetr.load(device, detectorPart, options)));
+    const segmenter = segmenterPart && (await keep("segmenter", Sam.load(device, segmenterPart, options)));
+    const language = await keep("language", LanguageModel.load(device, parts.language, options));
     const outputs = language.config.hidden_size;
     const projector = await keep(
+      "projector_weights",
       Projector.load(device, parts.projector, { settings, widths, outputs }, options),
     );
     return {
@@ -74,6 +81,13 @@ export async function loadNetworks(
     disposeAll();
     throw error;
   }
+}
+
+/** Names the sub-checkpoint that is at fault: each has a config.json and a model.safetensors. */
+function inPart(part: string, error: unknown): unknown {
+  const readable =
+    error instanceof ConfigError || error instanceof CheckpointError || error instanceof ProcessorConfigError;
+  return readable ? new ComposeError(`${settingsFile}: ${part}: ${error.message}`, { cause: error }) : error;
 }
 
 function tokenWidths(clip: ClipVisionModel, settings: MaskLlavaSettings): KindWidths {
