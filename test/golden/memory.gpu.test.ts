@@ -24,7 +24,7 @@ test("200 asks do not grow memory, and disposing leaves nothing", async () => {
   const ask = (i: number) =>
     model.ask(
       { pictures, prompt: `${fixture.json.prompt}${" more".repeat(i % 5)}` },
-      { maxNewTokens: 2, ignoreEos: true, doSample: i % 2 === 0, seed: i },
+      { maxNewTokens: 2, ignoreEos: true, doSample: i % 20 === 0, seed: i },
     );
   const asks = async (from: number, to: number) => {
     for (let i = from; i < to; i++) {
@@ -32,15 +32,15 @@ test("200 asks do not grow memory, and disposing leaves nothing", async () => {
       if (i % 20 === 19) residentBytes(); // a bound on garbage, not on what is held
     }
   };
-  await asks(0, 100);
+  await asks(0, 60);
   const gpu = device.memory();
   const pipelines = device.pipelines.size;
   const host = residentBytes();
-  await asks(100, 300);
+  await asks(60, 260);
   const after = device.memory();
   expect(after).toMatchObject({ live: gpu.live, buffers: gpu.buffers, cached: gpu.cached });
   expect(device.pipelines.size).toBe(pipelines);
   expect(residentBytes() - host).toBeLessThan(hostSlack);
   model.dispose();
   expect(device.buffers.live()).toEqual([]);
-});
+}, 300_000);
