@@ -9,8 +9,8 @@ export {
   pointToOriginal,
   pointToOutput,
 } from "./geometry.ts";
-export { DEFAULT_MAX_PIXELS, type Pixels, pixels, type Size } from "./pixels.ts";
 export { loadImageProcessor } from "./load-processor.ts";
+export { DEFAULT_MAX_PIXELS, type Pixels, pixels, type Size } from "./pixels.ts";
 export { ImageProcessor, type ProcessedImage } from "./processor.ts";
 export {
   IMAGENET_MEAN,

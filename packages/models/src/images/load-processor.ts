@@ -12,5 +12,9 @@ export async function loadImageProcessor(folder: Folder, family: ProcessorFamily
     const json = await readJson(folder, file);
     if (json !== undefined) return ImageProcessor.fromConfig(json, file, { family });
   }
-  throw new ConfigError("preprocessor_config.json", "", `is missing from ${folder.name}, and so is processor_config.json`);
+  throw new ConfigError(
+    "preprocessor_config.json",
+    "",
+    `is missing from ${folder.name}, and so is processor_config.json`,
+  );
 }
