@@ -5,10 +5,13 @@ import { objectColour } from "./colours.ts";
 import { labelledBoxes } from "./labels.ts";
 import { paintMask } from "./overlays.ts";
 import { gap, type Heading, legend, margin, Page } from "./page.ts";
+import { fitText } from "./svg.ts";
 
 /** What the largest picture on a page may take. */
 const frame: Size = { width: 1240, height: 900 };
 const narrowest = 720;
+/** Pixels that a name may take in a label; the legend says more. */
+const widestName = 150;
 
 export interface DrawnObject {
   readonly box?: Box;
@@ -36,18 +39,19 @@ export function drawObjects(picture: Pixels, objects: readonly DrawnObject[], he
     );
   }
   page.picture(image, left, top);
+  const label = { size: objects.length > 30 ? 13 : 16, bold: true };
   const boxes = objects.flatMap(({ box, name, score, mask }, i) => {
     const centre = box ?? (mask && maskCentre(mask, picture));
     if (!centre) return [];
     const [x0, y0, x1 = x0, y1 = y0] = centre;
     return {
       box: [x0 * sx, y0 * sy, x1 * sx, y1 * sy] as const,
-      text: mask ? `${i + 1}` : `${i + 1}  ${name} ${score.toFixed(2)}`,
+      text: mask ? `${i + 1}` : `${i + 1}  ${fitText(name, label, widestName)} ${score.toFixed(2)}`,
       colour: objectColour(i),
       line: box ? (mask ? "dashed" : "solid") : "none",
     } as const;
   });
-  page.add(...labelledBoxes(boxes, { ...size, left, top }, boxes.length > 30 ? 13 : 16));
+  page.add(...labelledBoxes(boxes, { ...size, left, top }, label.size));
   for (const { x, y, label } of objects.flatMap(({ points }) => points ?? [])) {
     page.add(pin(left + x * sx, top + y * sy, label));
   }
