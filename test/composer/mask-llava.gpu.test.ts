@@ -1,7 +1,7 @@
 import { type Composed, type ComposeOptions, dropPolicies, MaskLlava } from "@mask-llava/composer";
-import { type Pixels, pixels } from "@mask-llava/models";
+import { type Folder, type Pixels, pixels, TensorIndex } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
-import { type Device, Random } from "@mask-llava/runtime";
+import { activationReference, type Device, Random } from "@mask-llava/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openTestDevice } from "../support/device.ts";
 import { Fixture, relativeL2 } from "../support/fixtures.ts";
@@ -273,3 +273,70 @@ test("RoI-align pools the boxes, and a LLaVA checkpoint serves as tower, decoder
   expect(cosine(first, mean)).toBeGreaterThan(cosine(second, mean));
   expect(cosine(first, mean)).toBeGreaterThan(0.95);
 });
+
+test("[CLS] and pooled patches are transformers' hidden state, and the projector is Linear, GELU, Linear", async () => {
+  const clip = await Fixture.open("clip-quick-gelu");
+  const folder = await tinyMaskLlava({
+    settings: { ...pooled, norm_scaling: "none", background: false },
+    ...hidden,
+  });
+  using model = await MaskLlava.load(device, folder);
+  const own = await decodeImage(clip.file(clip.json.picture));
+  const composed = await model.compose(own, { boxes: [[0, 0, 9, 9]] });
+  const state = clip.floats("vision.hidden_states.2"); // -2 of four; [1, 1 + 25, 30]
+  const at = (token: number, d: number) => state[token * 30 + d] as number;
+  const [cls, ...tokens] = rows(composed.visualTokens) as [Float32Array, ...Float32Array[]];
+  expect(relativeL2(cls, state.slice(0, 30))).toBeLessThan(3e-4);
+  for (let bin = 0; bin < 9; bin++) {
+    // adaptive average pooling of 5x5 to 3x3, by its definition
+    const range = (i: number) => [Math.floor((i * 5) / 3), Math.ceil(((i + 1) * 5) / 3)] as const;
+    const [top, bottom] = range(Math.floor(bin / 3));
+    const [left, right] = range(bin % 3);
+    const pooledHere = Float64Array.from({ length: 30 }, (_, d) => {
+      let sum = 0;
+      for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) sum += at(1 + y * 5 + x, d);
+      return sum / (bottom - top) / (right - left);
+    });
+    expect(relativeL2(tokens[bin] ?? [], pooledHere), `bin ${bin}`).toBeLessThan(3e-4);
+  }
+  const stored = await TensorIndex.open(new SubFolderOf(folder, "projector"));
+  const read = async (name: string) => {
+    const tensor = stored.tensors.get(`multi_modal_projector.${name}`);
+    if (!tensor) throw new Error(name);
+    const bytes = await tensor.source.read(tensor.begin, tensor.end - tensor.begin);
+    return new Float32Array(bytes.slice().buffer);
+  };
+  const linear = async (name: string, x: ArrayLike<number>, activate: (v: number) => number) => {
+    const [weight, bias] = [await read(`${name}.weight`), await read(`${name}.bias`)];
+    return Float64Array.from(bias, (b, row) => {
+      let sum = b;
+      for (let k = 0; k < x.length; k++) sum += (weight[row * x.length + k] as number) * (x[k] as number);
+      return activate(sum);
+    });
+  };
+  const embeds = rows(composed.visualEmbeds);
+  for (const [row, kind] of [
+    [0, "cls"],
+    [4, "patch"],
+    [10, "object"],
+  ] as const) {
+    const inner = await linear(`linear_1.${kind}`, [cls, ...tokens][row] ?? [], activationReference("gelu"));
+    expect(relativeL2(embeds[row] ?? [], await linear("linear_2", inner, (v) => v)), kind).toBeLessThan(1e-5);
+  }
+  await stored.close();
+});
+
+/** A sub-folder, for reading what a test's checkpoint holds. */
+class SubFolderOf implements Folder {
+  readonly name: string;
+  readonly #parent: Folder;
+
+  constructor(parent: Folder, name: string) {
+    this.#parent = parent;
+    this.name = name;
+  }
+
+  open(name: string) {
+    return this.#parent.open(`${this.name}/${name}`);
+  }
+}
