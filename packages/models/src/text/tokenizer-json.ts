@@ -36,6 +36,7 @@ export const tokenizerConfigSchema = z.looseObject({
   add_prefix_space: z.boolean().nullish(),
   legacy: z.boolean().nullish(),
   model_max_length: z.number().nullish(),
+  clean_up_tokenization_spaces: z.boolean().nullish(),
 });
 export type TokenizerConfig = z.infer<typeof tokenizerConfigSchema>;
 
@@ -48,7 +49,8 @@ const tokenizerSchema = z.looseObject({
   model: z.looseObject({
     type: z.string().default("BPE"),
     vocab: z.custom<Record<string, number>>(isVocabulary, "is not an object of token ids"),
-    merges: z.array(z.unknown()),
+    merges: z.array(z.unknown()).optional(),
+    unk_token: z.string().nullish(),
     dropout: z.number().nullish(),
     end_of_word_suffix: z.string().nullish(),
   }),
@@ -67,6 +69,8 @@ export interface TokenizerDescription {
   readonly config: TokenizerConfig;
   /** CLIP's decoding: the end-of-word mark becomes a space, and the ends are stripped. */
   readonly wordSuffix: string | undefined;
+  /** model.type is WordLevel: every piece is one token. `json.model` then describes a BPE that only holds the vocabulary. */
+  readonly wholeWords: boolean;
 }
 
 /** Model types whose `tokenizer_class` transformers overrules with tokenizer.json as it is (its MODELS_WITH_INCORRECT_HUB_…). */
@@ -84,12 +88,15 @@ export function describeTokenizer(
 ): TokenizerDescription {
   const json = parseConfig(tokenizerSchema, tokenizer, file);
   const config = parseConfig(tokenizerConfigSchema, tokenizerConfig, "tokenizer_config.json");
-  if (json.model.type !== "BPE") {
+  const wholeWords = json.model.type === "WordLevel";
+  if (wholeWords) wordLevel(json, config, file);
+  else if (json.model.type !== "BPE") {
     throw new TokenizerError(
       file,
-      `model.type ${JSON.stringify(json.model.type)} is not supported, only "BPE" is`,
+      `model.type ${JSON.stringify(json.model.type)} is not supported, only "BPE" and "WordLevel" are`,
     );
   }
+  if (!json.model.merges) throw new TokenizerError(file, "model.merges: is missing");
   if (json.model.dropout) throw new TokenizerError(file, "model.dropout is not supported");
   const kind = config.tokenizer_class?.replace(/Fast$/, "");
   if (kind === "LlamaTokenizer" && !trustsTokenizerJson.has(modelType ?? "")) llamaPipeline(json, config);
@@ -104,7 +111,24 @@ export function describeTokenizer(
     json,
     config,
     wordSuffix: kind === "CLIPTokenizer" ? (json.model.end_of_word_suffix ?? undefined) : undefined,
+    wholeWords,
   };
+}
+
+/** The library has no WordLevel; it gets a BPE without merges, whose `encode` the Tokenizer replaces. */
+function wordLevel(json: TokenizerJson, config: TokenizerConfig, file: string): void {
+  if (config.clean_up_tokenization_spaces) {
+    // transformers passes over it for BPE only
+    throw new TokenizerError(
+      "tokenizer_config.json",
+      "clean_up_tokenization_spaces: true is not supported for a WordLevel tokenizer",
+    );
+  }
+  const { unk_token } = json.model;
+  if (unk_token != null && json.model.vocab[unk_token] === undefined) {
+    throw new TokenizerError(file, `model.unk_token ${JSON.stringify(unk_token)} is not in model.vocab`);
+  }
+  json.model = { ...json.model, type: "BPE", merges: [] };
 }
 
 /** transformers' LlamaTokenizer takes vocabulary and merges from the file and builds the rest itself. */
@@ -194,6 +218,9 @@ function portNormalizer(value: unknown, file: string): unknown {
 /** GPT-2's pattern, as the Rust library's ByteLevel applies it. */
 const gpt2Pattern = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
+/** What \w means to Rust's regex crate (Unicode Technical Standard 18, annex C). */
+const wordCharacters = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}`;
+
 function portPreTokenizer(value: unknown, file: string): unknown {
   if (value === null) return null;
   const json = value as Json;
@@ -232,6 +259,21 @@ function portPreTokenizer(value: unknown, file: string): unknown {
         `pre_tokenizer Split with behavior ${behavior}, invert ${invert} is not supported`,
       );
     }
+    case "Whitespace":
+      // as a Split, whose classes are Unicode's as in Rust; the library's \w is ASCII
+      return {
+        type: "Split",
+        pattern: { Regex: `[${wordCharacters}]+|[^${wordCharacters}\\p{White_Space}]+` },
+        behavior: "Removed",
+        invert: true,
+      };
+    case "WhitespaceSplit":
+      return {
+        type: "Split",
+        pattern: { Regex: String.raw`\P{White_Space}+` },
+        behavior: "Removed",
+        invert: true,
+      };
     case "Digits":
       return json;
     default:

@@ -158,6 +158,37 @@ describe("settings of tokenizer_config.json", () => {
   });
 });
 
+describe("WordLevel", () => {
+  const words = "[UNK] a cat dog sits on the mat Größe don ' t . , ! ? ... x_y 猫 नमस्ते ½ ² 42".split(" ");
+  const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
+  const json = (pre_tokenizer: string, more: object = {}) => ({
+    model: { type: "WordLevel", vocab, unk_token: "[UNK]", ...more },
+    pre_tokenizer: { type: pre_tokenizer },
+  });
+
+  // ids of the Rust library (tokenizers 0.23)
+  test.each([
+    ["Whitespace", "the  dog\tsits, don't!\n", [6, 3, 4, 13, 9, 10, 11, 14]],
+    ["Whitespace", "Größe x_y ... 42 猫 नमस्ते ½ ² q", [8, 17, 16, 22, 18, 19, 20, 21, 0]],
+    ["Whitespace", "\u00a0a\u2003cat\u3000mat\x85on\x1cthe\ufeffmat a\u200dcat", [1, 2, 7, 5, 0, 6, 0, 7, 0]],
+    ["Whitespace", " ", []],
+    ["WhitespaceSplit", "a cat sits on the mat.", [1, 2, 4, 5, 6, 0]],
+    ["WhitespaceSplit", "a\u00a0cat\u200bdog\u3000mat\x85on\x1cthe", [1, 0, 7, 0]],
+  ])("%s of %j as the tokenizers library", (preTokenizer, text, ids) => {
+    const tokenizer = new Tokenizer({ tokenizer: json(preTokenizer) });
+    expect(tokenizer.encode(text)).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(ids.map((id) => words[id]).join(" "));
+  });
+
+  test("refuses what it would get wrong", () => {
+    const make = (more: object, config?: object) =>
+      new Tokenizer({ tokenizer: json("Whitespace", more), config });
+    expect(() => make({ unk_token: "<none>" })).toThrow(/"<none>" is not in model\.vocab/);
+    expect(() => make({}, { clean_up_tokenization_spaces: true })).toThrow(/clean_up_tokenization_spaces/);
+    expect(() => make({ unk_token: null }).encode("a zebra")).toThrow(/no token for a part/);
+  });
+});
+
 describe("refuses", () => {
   const bytes = (value: unknown) =>
     new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));

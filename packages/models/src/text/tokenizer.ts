@@ -9,6 +9,7 @@ import { describeTokenizer, type TokenizerConfig } from "./tokenizer-json.ts";
 interface Library {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
   token_to_id(token: string): number | undefined;
+  model: { encode(pieces: string[]): string[] };
   post_processor: {
     post_process(tokens: string[], pair: null, addSpecialTokens: boolean): { tokens: string[] };
   } | null;
@@ -36,7 +37,7 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
-/** A checkpoint's BPE tokenizer: text to ids and back, as current Hugging Face transformers has it. */
+/** A checkpoint's BPE or WordLevel tokenizer: text to ids and back, as current Hugging Face transformers has it. */
 export class Tokenizer {
   readonly #library: Library;
   readonly #tokens = new Map<number, string>();
@@ -50,7 +51,7 @@ export class Tokenizer {
   readonly wordSuffix: string | undefined;
 
   constructor(files: TokenizerFiles) {
-    const { json, config, wordSuffix } = describeTokenizer(
+    const { json, config, wordSuffix, wholeWords } = describeTokenizer(
       files.tokenizer,
       files.config ?? {},
       files.modelType,
@@ -62,6 +63,11 @@ export class Tokenizer {
       this.#library = new LibraryTokenizer(json, {});
     } catch (cause) {
       throw new TokenizerError("tokenizer.json", `is malformed: ${(cause as Error).message}`, { cause });
+    }
+    if (wholeWords) {
+      const { vocab, unk_token } = json.model;
+      const known = new Set(Object.keys(vocab));
+      this.#library.model.encode = (pieces) => pieces.map((p) => (known.has(p) ? p : (unk_token ?? p)));
     }
     for (const [token, id] of Object.entries(json.model.vocab)) this.#tokens.set(id, token);
     for (const { id, content, special } of json.added_tokens) {
