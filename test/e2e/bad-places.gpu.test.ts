@@ -55,6 +55,17 @@ const placeRows: readonly Row[] = [
     ["--save-tensors", "is a folder"],
   ],
   [
+    "a device for the tensors' file",
+    ({ folder }) => {
+      symlinkSync("/dev/null", join(folder, "null")); // not itself: a failing test would put a file in its place
+      return [
+        ...["generate", "A", "--model", fixture("llama-gqa"), ...onAdapter],
+        ...["--save-tensors", join(folder, "null")],
+      ];
+    },
+    ["--save-tensors", "null", "is no regular file"],
+  ],
+  [
     "a prompt longer than the context",
     ({ out }) => [
       ...["generate", "a small dog ".repeat(200), "--raw-prompt"],

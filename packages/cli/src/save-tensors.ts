@@ -9,7 +9,7 @@ export type SavedTensors = Readonly<Record<string, HostTensorData>>;
 
 /**
  * Throws where `file` of `flag` cannot be written, before any work is done for it: it lies in no folder, in one that may
- * not be written to, is a folder itself, or would replace a file of the model.
+ * not be written to, is a folder or a device itself, or would replace a file of the model.
  */
 export async function checkSaveTarget(
   file: string,
@@ -23,6 +23,9 @@ export async function checkSaveTarget(
   }
   const target = await stat(file).catch(() => undefined);
   if (target?.isDirectory()) throw new Error(`${flag} ${file}: is a folder, expected a file's name`);
+  // What is written is renamed into its place, which would put a file where a device or a pipe is.
+  if (target && !target.isFile())
+    throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
   const writable = await access(folder, constants.W_OK).then(
     () => true,
     () => false,
