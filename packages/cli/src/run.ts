@@ -9,12 +9,14 @@ import { encodeCommand } from "./commands/encode.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { invertCommand } from "./commands/invert.ts";
+import { scenesCommand } from "./commands/scenes.ts";
 import { segmentCommand } from "./commands/segment.ts";
 import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
 export * from "./coco/index.ts";
 export type * from "./output.ts";
+export * from "./scenes/index.ts";
 
 /** Exit codes: done, failed, not understood; 130 after an interruption, as shells have it. */
 export const exitCodes = {
@@ -46,6 +48,7 @@ function program(io: Io): Command {
     .addCommand(invertCommand(io))
     .addCommand(composeCommand(io))
     .addCommand(inspectCommand(io))
+    .addCommand(scenesCommand(io))
     .addCommand(doctorCommand(io));
   for (const command of [root, ...root.commands]) {
     const path = command === root ? "mask-llava" : `mask-llava ${command.name()}`;

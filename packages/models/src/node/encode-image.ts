@@ -20,6 +20,19 @@ export async function encodePng(image: Pixels): Promise<Uint8Array> {
 }
 
 /**
+ * Encodes RGB (3 channels) as a baseline JPEG with chroma at half the resolution. The same pixels and quality (1 to 100) give
+ * the same bytes with the same libjpeg, which comes with sharp.
+ * @throws ImageError BAD_PIXELS for any other number of channels
+ */
+export async function encodeJpeg(image: Pixels, { quality }: { quality: number }): Promise<Uint8Array> {
+  const { width, height, channels, data } = image;
+  if (channels !== 3) throw new ImageError("BAD_PIXELS", `a JPEG has 3 channels, found ${channels}`);
+  return await sharp(data, { raw: { width, height, channels }, limitInputPixels: false })
+    .jpeg({ quality, chromaSubsampling: "4:2:0", progressive: false, mozjpeg: false })
+    .toBuffer();
+}
+
+/**
  * Writes a PNG under a temporary name beside `path` and renames it, so that `path` never holds half a picture.
  * @throws ImageError BAD_PIXELS, or WRITE naming the file
  */

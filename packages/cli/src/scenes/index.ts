@@ -1,0 +1,3 @@
+export * from "./dataset.ts";
+export * from "./format.ts";
+export * from "./scene.ts";
