@@ -1,6 +1,7 @@
 """What every stage shares: arguments, seeds, schedules, logs, resumable checkpoints, folders in Hugging Face layout."""
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -131,7 +132,8 @@ class Run:
     def track(self, **values):
         """Scalars of a step; their means go to the log and the line a minute."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            value = value.item() if isinstance(value, torch.Tensor) else float(value)
+            self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
 
     def log(self, **record):
@@ -196,7 +198,7 @@ def parameter_count(model):
 
 def normalised(images, mean, std):
     """uint8 [B, H, W, 3] -> f32 [B, 3, H, W], as the image processors do: /255, minus mean, by std."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(np.array(images, order="C")).permute(0, 3, 1, 2).float() / 255
     return (pixels - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
 
 
@@ -205,10 +207,8 @@ def save_json(path, value):
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def save_half(model, folder, *, rename=None, drop=()):
+def save_half(model, folder):
     """config.json and model.safetensors in f16, under the names that transformers writes, buffers included."""
-    import copy
-
     half = copy.deepcopy(model).half()
     folder.mkdir(parents=True, exist_ok=True)
     half.save_pretrained(folder)
