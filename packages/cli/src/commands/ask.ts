@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { settingsFile } from "@mask-llava/composer";
 import { Llava, type LlavaAnswer } from "@mask-llava/models";
@@ -152,7 +153,8 @@ async function ask(
 }
 
 function sayDefaults(image: string | undefined, asked: string | undefined, io: Io): void {
-  if (image === undefined) say(io, `no picture is given: the example ${examplePicture} is taken`);
+  if (image === undefined)
+    say(io, `no picture is given: the example ${relative(".", examplePicture)} is taken`);
   if (asked === undefined) say(io, `no question is given: "${defaultQuestion}" is asked`);
 }
 
