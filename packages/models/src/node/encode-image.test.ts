@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { noise } from "../images/fixtures/noise.ts";
-import { encodePng, writePng } from "./encode-image.ts";
+import { encodeJpeg, encodePng, writePng } from "./encode-image.ts";
 
 describe("writePng", () => {
   let folder: string;
@@ -38,5 +38,24 @@ describe("writePng", () => {
 
   it("refuses two channels", async () => {
     await expect(encodePng(noise(2, 2, 2, 1))).rejects.toThrow(/1, 3 or 4 channels, found 2/);
+  });
+});
+
+describe("encodeJpeg", () => {
+  it("writes the same bytes for the same pixels, and smaller ones for a lower quality", async () => {
+    const image = noise(24, 40, 3, 1);
+    const [fine, again, coarse] = await Promise.all(
+      [95, 95, 40].map((quality) => encodeJpeg(image, { quality })),
+    );
+    expect(again).toEqual(fine);
+    expect(coarse?.length).toBeLessThan(fine?.length ?? 0);
+    const { format, width, height, chromaSubsampling } = await sharp(coarse).metadata();
+    expect({ format, width, height, chromaSubsampling }).toEqual({
+      ...{ format: "jpeg", width: 40, height: 24, chromaSubsampling: "4:2:0" },
+    });
+  });
+
+  it("refuses grey", async () => {
+    await expect(encodeJpeg(noise(2, 2, 1, 1), { quality: 90 })).rejects.toThrow(/3 channels, found 1/);
   });
 });
