@@ -27,7 +27,8 @@ def box_iou(a, b):
 
 def mask_iou(a, b):
     """0 or 1 [A, H, W], [B, H, W] -> [A, B]; 0 where both are empty."""
-    a, b = a.reshape(len(a), -1).astype(np.float32), b.reshape(len(b), -1).astype(np.float32)
+    pixels = a.shape[1] * a.shape[2]
+    a, b = a.reshape(-1, pixels).astype(np.float32), b.reshape(-1, pixels).astype(np.float32)
     both = a @ b.T
     either = a.sum(1)[:, None] + b.sum(1)[None] - both
     return np.where(either > 0, both / np.maximum(either, 1), 0)

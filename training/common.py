@@ -16,6 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 HERE = Path(__file__).resolve().parent
 IMAGE_SIZE = 96
@@ -207,12 +208,18 @@ def save_json(path, value):
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def save_half(model, folder):
+def save_half(model, folder, drop_tied=True):
     """config.json and model.safetensors in f16, under the names that transformers writes, buffers included."""
     half = copy.deepcopy(model).half()
     folder.mkdir(parents=True, exist_ok=True)
-    half.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)
+    half.config.architectures = [type(model).__name__]
+    half.config.dtype = torch.float16
+    half.config.save_pretrained(folder)
+    # every name of a shared tensor, as the hub's files have them: save_pretrained drops those that its loader then misses
+    # where the detector's heads are shared with its decoder
+    skip = set(map(str, getattr(model, "all_tied_weights_keys", {}) or {})) if drop_tied else set()
+    state = {name: tensor.clone().contiguous() for name, tensor in half.state_dict().items() if name not in skip}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def image_processor(kind, folder):

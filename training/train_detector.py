@@ -147,9 +147,13 @@ def export(model, config, target):
     """A model of transformers' own class takes the batch norms' statistics as its frozen ones."""
     frozen = DeformableDetrForObjectDetection(config)
     frozen.load_state_dict(model.detector.state_dict())
-    save_half(frozen, target)
+    save_half(frozen, target, drop_tied=False)
     image_processor("detector", target)
-    return frozen
+    again = DeformableDetrForObjectDetection.from_pretrained(target, dtype=torch.float32)
+    for (name, want), found in zip(frozen.state_dict().items(), again.state_dict().values(), strict=True):
+        if not torch.equal(want.half(), found.half()):
+            raise SystemExit(f"{target}: {name} is not read back as it was trained")
+    return again
 
 
 def main():

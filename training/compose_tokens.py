@@ -1,0 +1,147 @@
+"""Stage 5: the visual tokens of every scene, as the product computes them, into shards that the language stage reads.
+
+CLIP's hidden state -2 ([CLS] and patches); detections above the threshold, without near duplicates; SAM's best mask of each; the
+masks that are left and the background; MaskInversion's embedding of each. Networks are the exported ones (f16 weights).
+Shards that are there already are skipped, so that a stopped run goes on; --part 0/2 and --part 1/2 share the work.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPModel, DeformableDetrForObjectDetection, SamModel
+
+from boxes import mask_iou, matched, objects_of
+from common import CLIP_MEAN, CLIP_STD, HERE, IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, normalised, seed_everything
+from composition import read_settings
+from dataset import Split
+from mask_inversion import invert, linearise
+from train_clip import PATCH, patch_shares
+from train_sam import best_masks
+
+
+class Pipeline:
+    """The networks of the image side."""
+
+    def __init__(self, runs, settings):
+        load = lambda kind, name: kind.from_pretrained(runs / name / "model", dtype=torch.float32).eval()
+        self.settings = settings
+        self.clip, self.detector = load(CLIPModel, "clip"), load(DeformableDetrForObjectDetection, "detector")
+        self.segmenter = load(SamModel, "sam")
+
+    @torch.no_grad()
+    def find(self, images):
+        """uint8 [B, H, W, 3] -> of each picture: boxes [n, 4], scores [n], masks uint8 [n, H, W], best first, no background."""
+        o = self.settings["objects"]
+        pixels = normalised(images, IMAGENET_MEAN, IMAGENET_STD)
+        out = self.detector(pixel_values=pixels)
+        found = []
+        for row, logits, unit in zip(pixels, out.logits.numpy(), out.pred_boxes.numpy()):
+            boxes, scores = objects_of(logits, unit, IMAGE_SIZE, o["score_threshold"], o["box_nms"])
+            masks = np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+            if len(boxes):
+                prompts = torch.from_numpy(boxes.astype(np.float32))[None]
+                masks = best_masks(self.segmenter(pixel_values=row[None], input_boxes=prompts)).astype(np.uint8)
+            kept = self._distinct(masks)
+            found.append((boxes[kept], scores[kept], masks[kept]))
+        return found
+
+    def _distinct(self, masks):
+        o, kept = self.settings["objects"], []
+        iou = mask_iou(masks, masks)
+        for i, mask in enumerate(masks):
+            area = mask.sum()
+            big = area > 0 and area >= o["min_area"] * mask.size
+            if len(kept) < self.settings["max_objects"] and big and all(iou[k, i] <= o["mask_nms"] for k in kept):
+                kept.append(i)
+        return kept
+
+    @torch.no_grad()
+    def tokens(self, images, masks):
+        """masks: of each picture, objects and the background. -> cls [B, D], patches [B, N, D], objects [T, E], dice [T, steps]"""
+        pixels = normalised(images, CLIP_MEAN, CLIP_STD)
+        states = self.clip.vision_model(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
+        cls, patches = states[:, 0], states[:, 1:]
+        index = torch.from_numpy(np.repeat(np.arange(len(masks)), [len(m) for m in masks]))
+        flat = np.concatenate(masks)
+        if self.settings["object_tokens"] == "mask_pool":
+            weights = torch.from_numpy(patch_shares(flat))
+            weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
+            return cls, patches, torch.einsum("mn,mnd->md", weights, patches[index]), torch.zeros(len(flat), 0)
+        projected = self.settings["object_space"] == "projected"
+        maps = linearise(self.clip, states, projected)
+        objects, losses, *_ = invert(maps, index, torch.from_numpy(flat).float(), self.settings["mask_inversion"], PATCH)
+        return cls, patches, objects, losses
+
+    def compose(self, images):
+        """All of it, for some pictures."""
+        found = self.find(images)
+        masks = []
+        for _, _, own in found:
+            background = 1 - own.max(0, initial=0)
+            masks.append(np.concatenate([own, background[None]]).astype(np.uint8))
+        return found, masks, *self.tokens(images, masks)
+
+
+def shard_of(pipeline, split, scenes, batch):
+    columns = {name: [] for name in ("cls", "patches", "objects", "scores", "areas", "boxes", "truth", "counts", "dice")}
+    for at in range(scenes.start, scenes.stop, batch):
+        group = range(at, min(at + batch, scenes.stop))
+        found, masks, cls, patches, objects, losses = pipeline.compose(split.images[group.start : group.stop])
+        columns["cls"].append(cls.half())
+        columns["patches"].append(patches.half())
+        columns["objects"].append(objects.half())
+        columns["dice"].append(losses[:, [0, -1]] if losses.shape[1] else torch.zeros(len(losses), 2))
+        for i, (boxes, scores, _), own in zip(group, found, masks):
+            whole = [[0, 0, IMAGE_SIZE, IMAGE_SIZE]]
+            columns["boxes"].append(torch.from_numpy(np.concatenate([boxes.reshape(-1, 4), whole]).astype(np.float32)))
+            columns["scores"].append(torch.tensor([*scores.tolist(), 0.0]))
+            columns["areas"].append(torch.from_numpy(own.mean((1, 2)).astype(np.float32)))
+            truth = np.full(len(own), -1)
+            for a, b in matched(mask_iou(own[:-1], split.masks(i)), 0.5):
+                truth[a] = b
+            columns["truth"].append(torch.from_numpy(truth))
+            columns["counts"].append(torch.tensor([len(own)]))
+    return {name: torch.cat(parts).contiguous() for name, parts in columns.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE / "data")
+    parser.add_argument("--runs", type=Path, default=HERE / "runs")
+    parser.add_argument("--settings", type=Path, default=HERE / "mask_llava.json")
+    parser.add_argument("--name", default="tokens", help="folder within --runs")
+    parser.add_argument("--splits", nargs="+", default=["train", "validation", "test"])
+    parser.add_argument("--limit", type=int, help="scenes of a split")
+    parser.add_argument("--part", default="0/1", help="k/n: every n-th shard from the k-th on")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--shard", type=int, default=500, help="scenes a shard")
+    args = parser.parse_args()
+    seed_everything(1)
+    part, parts = map(int, args.part.split("/"))
+    pipeline = Pipeline(args.runs, read_settings(args.settings))
+    for name in args.splits:
+        split = Split(args.data, name, args.limit)
+        folder = args.runs / args.name / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for k, start in enumerate(range(0, len(split), args.shard)):
+            path = folder / f"{start:06d}.safetensors"
+            if k % parts != part or path.exists():
+                continue
+            began, scenes = time.monotonic(), range(start, min(start + args.shard, len(split)))
+            shard = shard_of(pipeline, split, scenes, args.batch)
+            save_file(shard, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+            each = (time.monotonic() - began) / len(scenes)
+            first, last = shard["dice"].mean(0).tolist()
+            print(
+                f"{name} {scenes.stop}/{len(split)}: {len(shard['objects']) / len(scenes):.1f} object tokens a scene, dice "
+                f"{first:.3f} -> {last:.3f}, {each:.2f} s a scene", flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
