@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { activationSchema } from "../nn/index.ts";
 
-const count = z.number().int().positive();
+const count = z.int32().positive();
 
 function headsDivideWidth(c: { hidden_size: number; num_attention_heads: number }): boolean {
   return c.hidden_size % c.num_attention_heads === 0;

@@ -19,7 +19,7 @@ export interface ResNetStructure {
   readonly outIndices: readonly number[];
 }
 
-const count = z.number().int().positive();
+const count = z.int32().positive();
 
 /** Hugging Face's `ResNetConfig`, with its defaults (ResNet-50). */
 const resNetSchema = z.object({

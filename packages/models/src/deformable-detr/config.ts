@@ -2,7 +2,7 @@ import { z } from "zod";
 import { activationSchema } from "../nn/index.ts";
 import { backboneFields, type Issue, resNetStructure } from "./backbone-config.ts";
 
-const count = z.number().int().positive();
+const count = z.int32().positive();
 
 /** Groups of the norm behind every input projection: fixed by the architecture. */
 export const normGroups = 32;

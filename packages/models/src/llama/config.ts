@@ -1,11 +1,18 @@
 import { z } from "zod";
 import { activationSchema } from "../nn/index.ts";
 
-const count = z.number().int().positive();
+const count = z.int32().positive();
 const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
 
 /** The rotary scalings that `ropeFrequencies` computes. */
 const ropeType = z.enum(["default", "linear", "llama3"]);
+
+/** What each of them needs. */
+const scalingFields = {
+  default: [],
+  linear: ["factor"],
+  llama3: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+} as const;
 
 /** Rotary settings: `rope_parameters` of transformers 5; older files say `rope_theta` and `rope_scaling` with `type` or `rope_type`. */
 const ropeSchema = z.looseObject({
@@ -78,6 +85,11 @@ export const llamaConfigSchema = z
       });
     const { rope_theta, rope_scaling, rope_parameters, ...rest } = c;
     const scaling = rope_parameters ?? rope_scaling ?? {};
+    for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
+      if (scaling[field] !== undefined) continue;
+      const path = [rope_parameters ? "rope_parameters" : "rope_scaling", field];
+      context.addIssue({ code: "custom", path, message: "is missing" });
+    }
     const rope: RopeConfig = {
       ...scaling,
       rope_type: scaling.rope_type ?? scaling.type ?? "default",

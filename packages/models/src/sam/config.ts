@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { activationSchema } from "../nn/index.ts";
 
-const count = z.number().int().positive();
+const count = z.int32().positive();
 const eps = z.number().positive().default(1e-6);
 
 /** Hugging Face's `SamVisionConfig`, with its defaults (facebook/sam-vit-base). */

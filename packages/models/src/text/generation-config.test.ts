@@ -56,6 +56,31 @@ describe("generationSettings", () => {
     expect(generationSettings({ ...llama3, max_length: 100 }, undefined, options)).toMatchObject(expected);
   });
 
+  test.each([
+    [{ num_beams: 4 }, {}, /num_beams: is not supported \(found 4, expected 1, or no such field\)/],
+    [{ no_repeat_ngram_size: 3 }, {}, /no_repeat_ngram_size/],
+    [{ suppress_tokens: [5] }, {}, /suppress_tokens: is not supported/],
+    [{ stop_strings: "END" }, {}, /stop_strings/],
+    [{ typical_p: 0.5 }, { temperature: 0.7 }, /typical_p: is not supported \(found 0\.5, expected 1/],
+  ] as [object, GenerationOptions, RegExp][])(
+    "refuses %j, which would change the tokens",
+    (file, options, says) => {
+      expect(() => generationSettings(file, undefined, options)).toThrow(ConfigError);
+      expect(() => generationSettings(file, undefined, options)).toThrow(says);
+    },
+  );
+
+  test("takes fields that change nothing", () => {
+    const idle = {
+      num_beams: 1,
+      no_repeat_ngram_size: 0,
+      suppress_tokens: null,
+      bad_words_ids: [],
+      typical_p: 0.5,
+    };
+    expect(generationSettings(idle, undefined).doSample).toBe(false);
+  });
+
   test("top-k alone asks for sampling where the file does not", () => {
     expect(generationSettings({}, undefined).doSample).toBe(false);
     expect(generationSettings({}, undefined, { topK: 5 }).doSample).toBe(true);

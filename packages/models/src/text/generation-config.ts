@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseConfig } from "../checkpoint/config.ts";
+import { ConfigError, describe } from "../checkpoint/errors.ts";
 import { type Folder, readJson } from "../checkpoint/folder.ts";
 
 const tokenId = z.int().nonnegative();
@@ -19,6 +20,32 @@ const fileSchema = z.looseObject({
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().positive().nullish(),
 });
+
+/**
+ * Fields of transformers' GenerationConfig that would change the tokens and are not computed here, with the values that change
+ * nothing (besides null and an empty list).
+ */
+const notComputed: Readonly<Record<string, readonly unknown[]>> = {
+  num_beams: [1],
+  num_return_sequences: [1],
+  penalty_alpha: [0],
+  dola_layers: [],
+  guidance_scale: [1],
+  no_repeat_ngram_size: [0],
+  min_length: [0],
+  min_new_tokens: [0],
+  suppress_tokens: [],
+  begin_suppress_tokens: [],
+  bad_words_ids: [],
+  forced_bos_token_id: [],
+  forced_eos_token_id: [],
+  sequence_bias: [],
+  exponential_decay_length_penalty: [],
+  stop_strings: [],
+  watermarking_config: [],
+};
+/** Those that count only where tokens are sampled. */
+const notSampled: typeof notComputed = { typical_p: [1], epsilon_cutoff: [0], eta_cutoff: [0], top_h: [1] };
 
 const idsSchema = z.looseObject({
   eos_token_id: tokenIds,
@@ -74,7 +101,7 @@ const defaultTopK = 50;
 
 /**
  * Joins generation_config.json, the ids of config.json where that is absent, and the caller's options. Throws a ConfigError that
- * names the file or `generation options` and the field.
+ * names the file or `generation options` and the field; also for a field that would change the tokens and is not computed here.
  */
 export function generationSettings(
   generationConfig: unknown,
@@ -90,6 +117,8 @@ export function generationSettings(
       : user.topK !== undefined || user.topP !== undefined || user.minP !== undefined || undefined;
   const temperature = user.temperature ?? file.temperature ?? 1;
   const doSample = (user.doSample ?? wantsSampling ?? file.do_sample ?? false) && temperature > 0;
+  refuse(file, notComputed);
+  if (doSample) refuse(file, notSampled);
   return {
     eosTokenIds: user.ignoreEos ? [] : Array.isArray(ids) ? ids : [ids],
     bosTokenId: file.bos_token_id ?? undefined,
@@ -104,6 +133,18 @@ export function generationSettings(
     repetitionPenalty: user.repetitionPenalty ?? file.repetition_penalty ?? 1,
     seed: user.seed,
   };
+}
+
+function refuse(file: Readonly<Record<string, unknown>>, fields: typeof notComputed): void {
+  for (const [field, neutral] of Object.entries(fields)) {
+    const value = file[field];
+    const idle = value == null || (Array.isArray(value) && value.length === 0) || neutral.includes(value);
+    if (idle) continue;
+    throw new ConfigError("generation_config.json", field, "is not supported", {
+      found: describe(value),
+      expected: neutral.length ? `${neutral.join(" or ")}, or no such field` : "no such field",
+    });
+  }
 }
 
 /** `generationSettings` of a checkpoint folder. */
