@@ -1,5 +1,6 @@
 import { openNodeDevice } from "@mask-llava/runtime/node";
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
+import { kernelsCommand } from "./kernels/command.ts";
 import { formatReport, realSizes } from "./real-size/index.ts";
 
 const program = new Command("bench").description("Measurements of Mask-LLaVA's kernels and networks.");
@@ -23,4 +24,17 @@ program
     if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
   });
 
-await program.parseAsync();
+program.addCommand(kernelsCommand());
+for (const command of [program, ...program.commands])
+  command.exitOverride().showHelpAfterError("(--help tells what can be said)");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2; // a bad flag
+  } else {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = 1;
+  }
+}
