@@ -1,13 +1,16 @@
+import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { Worker } from "node:worker_threads";
 import { checkPrompt, type TemplateContext, type TemplateRenderer } from "../text/chat-template.ts";
 import { ChatTemplateError } from "../text/errors.ts";
 
 /**
- * The worker's program, as text: a worker cannot be started from TypeScript, and this way the same file works from source and
+ * The worker's programs, as text: workers cannot be started from TypeScript, and this way the same file works from source and
  * from the build.
+ *
+ * A process, because V8 ends the whole process where one allocation oversteps a thread's memory limit by much. A thread within
+ * it renders, so that the process notices when nobody waits any more.
  */
-const program = `
+const threadProgram = `
 const { parentPort, workerData } = require("node:worker_threads");
 const { Template } = require(workerData.jinja);
 let answer;
@@ -18,8 +21,24 @@ try {
 }
 parentPort.postMessage(answer);
 `;
+const processProgram = `
+const { Worker } = require("node:worker_threads");
+process.on("disconnect", () => process.exit(1));
+process.once("message", ({ program, workerData, resourceLimits }) => {
+  const end = (answer) => process.send(answer, () => process.exit(0));
+  new Worker(program, { eval: true, workerData, resourceLimits, env: {} })
+    .once("message", end)
+    .once("error", (e) => end(e.code === "ERR_WORKER_OUT_OF_MEMORY" ? { memory: true } : { error: e.message }));
+});
+`;
 
-/** Renders each template in a worker thread of its own that is ended when it takes too long or too much memory. */
+interface Answer {
+  readonly text?: string;
+  readonly error?: string;
+  readonly memory?: true;
+}
+
+/** Renders each template in a process of its own that is ended when it takes too long or too much memory. */
 export class WorkerTemplateRenderer implements TemplateRenderer {
   readonly #timeoutMs: number;
   readonly #memoryMb: number;
@@ -30,39 +49,41 @@ export class WorkerTemplateRenderer implements TemplateRenderer {
   }
 
   async render(template: string, context: TemplateContext): Promise<string> {
-    const worker = new Worker(program, {
-      eval: true,
-      workerData: { jinja: createRequire(import.meta.url).resolve("@huggingface/jinja"), template, context },
-      env: {},
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: this.#memoryMb, stackSizeMb: 4 },
+    const worker = spawn(process.execPath, ["-e", processProgram], {
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+      // nothing of the environment is a template's business, but Node may need it to start
+      env: { LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH },
     });
     let timer: NodeJS.Timeout | undefined;
     try {
-      return checkPrompt(
-        await new Promise<string>((resolve, reject) => {
-          worker.once("message", ({ text, error }: { text?: string; error?: string }) => {
-            if (error === undefined) resolve(text as string);
-            else reject(new ChatTemplateError(error));
-          });
-          worker.once("error", (cause: NodeJS.ErrnoException) => {
-            const memory = cause.code === "ERR_WORKER_OUT_OF_MEMORY";
-            reject(
-              new ChatTemplateError(memory ? `needs more than ${this.#memoryMb} MiB` : cause.message, {
-                cause,
-              }),
-            );
-          });
-          worker.once("exit", (code) => reject(new ChatTemplateError(`its worker ended with code ${code}`)));
-          timer = setTimeout(
-            () => reject(new ChatTemplateError(`took more than ${this.#timeoutMs} ms`)),
-            this.#timeoutMs,
-          );
-        }),
-      );
+      const answer = await new Promise<Answer>((resolve, reject) => {
+        worker.once("message", (message) => resolve(message as Answer));
+        worker.on("error", (cause) => reject(new ChatTemplateError(cause.message, { cause })));
+        worker.once("exit", (code, signal) => {
+          // V8 aborts the process (as a trap in some builds); the kernel kills it
+          if (signal === "SIGABRT" || signal === "SIGTRAP" || signal === "SIGKILL") resolve({ memory: true });
+          else reject(new ChatTemplateError(`its worker was ended by ${signal ?? `exit code ${code}`}`));
+        });
+        timer = setTimeout(
+          () => reject(new ChatTemplateError(`took more than ${this.#timeoutMs} ms`)),
+          this.#timeoutMs,
+        );
+        worker.send({
+          program: threadProgram,
+          workerData: {
+            jinja: createRequire(import.meta.url).resolve("@huggingface/jinja"),
+            template,
+            context,
+          },
+          resourceLimits: { maxOldGenerationSizeMb: this.#memoryMb, stackSizeMb: 4 },
+        });
+      });
+      if (answer.memory) throw new ChatTemplateError(`needs more than ${this.#memoryMb} MiB`);
+      if (answer.error !== undefined) throw new ChatTemplateError(answer.error);
+      return checkPrompt(answer.text);
     } finally {
       clearTimeout(timer);
-      await worker.terminate();
+      worker.kill("SIGKILL");
     }
   }
 }

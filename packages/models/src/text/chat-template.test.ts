@@ -119,6 +119,11 @@ describe("in a worker", () => {
       "{% set ns = namespace(l=[1]) %}{% for a in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
       /needs more than 64 MiB|took more|array length/,
     ],
+    [
+      "asks for one huge list",
+      "{% for a in range(100000000) %}{{ a }}{% endfor %}",
+      /needs more than 64 MiB/,
+    ],
     ["writes too much", "{% for a in range(30000) %}{{ 'x' * 1000 }}{{ s }}{% endfor %}", /chat template: /],
     [
       "reaches for the process",
