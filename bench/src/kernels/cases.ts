@@ -64,13 +64,13 @@ function fromSuite({ op, cases }: OpSuite, wanted: (c: OpCase<unknown, unknown>)
 }
 
 /**
- * Cases of every op's `cases.ts`: those made for benchmarks, and for an op without any the largest of its conformance
- * cases. At `tiny` it is the largest conformance case for every op.
+ * Cases of every op's `cases.ts`: those made for benchmarks (not at `tiny`), and the largest conformance case of each op
+ * that has none and is not in `covered` either.
  */
-export function suiteCases(size: Size): KernelCase[] {
+export function suiteCases(size: Size, covered: ReadonlySet<string>): KernelCase[] {
   return suites.flatMap((suite) => {
     const bench = size === "tiny" ? [] : fromSuite(suite, (c) => c.benchOnly === true);
-    if (bench.length > 0) return bench;
+    if (bench.length > 0 || covered.has(suite.op.name)) return bench;
     const measured = fromSuite(suite, (c) => !c.benchOnly).map((c) => ({
       c,
       work: work(c.op, c.inputs() as InputSpecs, c.params),

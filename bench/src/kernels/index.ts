@@ -38,9 +38,9 @@ export interface KernelRun {
 /** All cases of a size whose name contains `filter`, in any case. */
 export function casesOf(size: Size, filter: string): KernelCase[] {
   const wanted = filter.toLowerCase();
-  return [...networkCases(size), ...suiteCases(size)].filter(({ name }) =>
-    name.toLowerCase().includes(wanted),
-  );
+  const networks = networkCases(size);
+  const all = [...networks, ...suiteCases(size, new Set(networks.map(({ op }) => op.name)))];
+  return all.filter(({ name }) => name.toLowerCase().includes(wanted));
 }
 
 /** The size that fits a device where none is asked for. */

@@ -19,7 +19,7 @@ export interface MeasureOptions {
 export interface Measurement {
   readonly variant: string;
   readonly checked: Checked;
-  /** What `time` was taken by: the GPU's own timestamps about each run, or the wall about a submission. */
+  /** What `time` was taken by: the GPU's own timestamps about a submission's runs, or the wall about it. */
   readonly clock: "timestamps" | "wall";
   readonly time: Statistics;
   /** The wall over the runs of a submission, encoding and waiting included. */
@@ -57,7 +57,7 @@ export async function measureCase(
   const begun = performance.now();
   while (walls.length < options.samples && (walls.length < 3 || performance.now() - begun < options.limit)) {
     walls.push((await wallTime(chain)) / length);
-    if (timestamps) gpu.push((await chain.profile()).reduce((sum, s) => sum + s.milliseconds, 0) / length);
+    if (timestamps) gpu.push((await chain.time()) / length);
   }
   const wall = await statisticsOf(walls);
   // a driver's clock may be too coarse for a short chain

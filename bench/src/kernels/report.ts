@@ -6,7 +6,9 @@ export function formatHead({ conditions, roofs, size, options }: KernelReport): 
   const { adapter, processor, load, commit, note } = conditions;
   const variants = (name: string) =>
     roofs.measurements.flatMap((m) =>
-      m.name.startsWith(name) ? [`${m.variant} ${milliseconds(m.time.median)}`] : [],
+      m.name.startsWith(name)
+        ? [`${m.name.slice(name.length + 1)} ${m.variant}: ${milliseconds(m.time.median)} ms`]
+        : [],
     );
   return [
     `adapter    ${formatAdapter(conditions)}`,

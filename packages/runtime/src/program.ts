@@ -139,6 +139,20 @@ export class Program implements Disposable {
     return all;
   }
 
+  /** Runs once and gives the GPU's milliseconds from its first op to its last. Needs `caps.timestamps`. */
+  async time(): Promise<number> {
+    if (!this.device.caps.timestamps)
+      throw new RuntimeError("CAPABILITY", "time: the device has no timestamps");
+    this.#checkRunnable();
+    const encoder = this.device.gpuDevice.createCommandEncoder({ label: `${this.name} timed` });
+    const timed = new TimedRun(this.device, this.name, encoder, 1, (pass) => {
+      for (const c of this.#commands) issue(pass, c);
+    });
+    this.#submit(encoder);
+    const [milliseconds = 0] = await timed.collect();
+    return milliseconds;
+  }
+
   /** Runs once with a timestamped pass for each op. Needs `caps.timestamps`. */
   async profile(): Promise<StepProfile[]> {
     if (!this.device.caps.timestamps)

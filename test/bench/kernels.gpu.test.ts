@@ -1,0 +1,71 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runNode } from "../support/cli.ts";
+import { testAdapter } from "../support/device.ts";
+
+const main = fileURLToPath(new URL("../../bench/dist/main.js", import.meta.url));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mask-llava-bench-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function bench(...args: string[]) {
+  return runNode([main, "kernels", ...args]);
+}
+
+test("times cases that it has checked, against roofs of the same run", async () => {
+  const [json, csv] = [join(folder, "k.json"), join(folder, "k.csv")];
+  const files = ["--json", json, "--csv", csv];
+  const run = await bench("--adapter", testAdapter, "--size", "tiny", "--filter", "llama decode q", ...files);
+  expect(run.stderr).toContain("[2/2]");
+  expect(run.code).toBe(0);
+  expect(run.stdout).toMatch(/read roof .* GB\/s/);
+  const report = JSON.parse(await readFile(json, "utf8"));
+  expect(report.roofs.readBytesPerSecond).toBeGreaterThan(1e8);
+  expect(report.roofs.flopsPerSecond).toBeGreaterThan(1e8);
+  expect(report.conditions.adapter.description).not.toBe("");
+  expect(report.rows.map((r: { name: string }) => r.name)).toEqual([
+    "matmul LLaMA decode q/k/v/o 1x256x256 f32 none",
+    "matmul LLaMA decode q/k/v/o 1x256x256 f16 none",
+  ]);
+  for (const row of report.rows) {
+    expect(row.checked.how).toBe("all elements");
+    expect(row.time.samples).toBeGreaterThanOrEqual(3);
+    // all inputs in turn, and time enough to be measured
+    expect(row.chain).toBeGreaterThan(1);
+    expect(row.gflops).toBeCloseTo((2 * 256 * 256) / row.time.median / 1e6, 6);
+  }
+  expect((await readFile(csv, "utf8")).trim().split("\n")).toHaveLength(3);
+  expect((await readdir(folder)).sort()).toEqual(["k.csv", "k.json"]);
+});
+
+test.each([
+  [["--size", "huge"], /--size.*huge.*tiny, small, real/],
+  [["--filter", "no such kernel", "--list"], /--filter "no such kernel": no case of size real/],
+  [["--adapter", ""], /--adapter.*empty/],
+  [["--json"], /--json.*missing/],
+  [["--frobnicate"], /unknown option '--frobnicate'/],
+  [["surplus"], /too many arguments/],
+])("%j is a bad flag: exit code 2", async (args, message) => {
+  const { code, stdout, stderr } = await bench(...args);
+  expect(stderr).toMatch(message);
+  expect(stdout).toBe("");
+  expect(code).toBe(2);
+});
+
+test("a file that could not be written is told before anything is measured", async () => {
+  const { code, stderr } = await bench("--json", join(folder, "missing", "k.json"));
+  expect(stderr).toMatch(/--json .*missing.*nothing can be written/);
+  expect(code).toBe(1);
+});
+
+test("help has examples", async () => {
+  const { code, stdout } = await bench("--help");
+  expect(stdout).toContain("$ npm run bench -- kernels --filter");
+  expect(code).toBe(0);
+});
