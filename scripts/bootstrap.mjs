@@ -88,11 +88,13 @@ function npm(args) {
 }
 
 function built() {
-  if (!existsSync(buildStamp) || !existsSync(join(root, "packages", "cli", "dist", "main.js"))) return false;
+  const programs = [join(root, "packages", "cli", "dist", "main.js"), join(root, "bench", "dist", "main.js")];
+  if (![buildStamp, ...programs].every((path) => existsSync(path))) return false;
   const stamp = statSync(buildStamp).mtimeMs;
   const packages = join(root, "packages");
-  const sources = readdirSync(packages).flatMap((name) =>
-    ["src", "package.json", "tsconfig.json"].map((part) => join(packages, name, part)),
+  const folders = [...readdirSync(packages).map((name) => join(packages, name)), join(root, "bench")];
+  const sources = folders.flatMap((folder) =>
+    ["src", "package.json", "tsconfig.json"].map((part) => join(folder, part)),
   );
   const shared = ["tsconfig.base.json", "turbo.json", "package-lock.json"].map((name) => join(root, name));
   return [...sources, ...shared].every((path) => newest(path) <= stamp);
@@ -112,7 +114,14 @@ function build() {
   const turbo = join(modules, ".bin", process.platform === "win32" ? "turbo.cmd" : "turbo");
   const { status, stdout, stderr } = spawnSync(
     turbo,
-    ["run", "build", "--filter=mask-llava...", "--output-logs=errors-only", "--log-order=grouped"],
+    [
+      "run",
+      "build",
+      "--filter=mask-llava...",
+      "--filter=@mask-llava/bench",
+      "--output-logs=errors-only",
+      "--log-order=grouped",
+    ],
     { cwd: root, encoding: "utf8", env: buildEnvironment(), shell: process.platform === "win32" },
   );
   if (status !== 0) {
