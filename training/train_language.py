@@ -1,0 +1,88 @@
+"""Stage 6: the LLaMA decoder and the projector on composed tokens; with --baseline on all patch tokens, as LLaVA.
+
+Every answer of a scene, and its caption, is learnt in one packed sequence. Half of the pictures show all their tokens
+(oversampled, as the paper trains), the others fewer of any kind, so that tokens may be dropped when asking without retraining.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from common import HERE, Batches, Run, adamw, arguments, optimise, seed_everything, set_lr, step_rng
+from composition import plan, random_plan, read_settings
+from dataset import Split
+from language_model import export, make
+from tokens import Speech, Tokens
+
+
+@torch.no_grad()
+def right_answers(model, tokens, split, speech, scenes, choose, batch=16):
+    """Whether greedy decoding gives each question's answer exactly. choose(tokens) -> composition. -> [(kind, id, bool)]"""
+    was, out = model.training, []
+    model.eval()
+    for at in range(0, len(scenes), batch):
+        group = scenes[at : at + batch]
+        own = [tokens.at(i) for i in group]
+        visual = [model.visual(t, choose(t)) for t in own]
+        logits, targets, picture, turn = model.answers(visual, [speech.turns(split.scenes[i]) for i in group], speech.before)
+        hit = logits.argmax(1) == targets
+        for row, i in enumerate(group):
+            for k, q in enumerate(split.scenes[i]["questions"], 1):
+                out.append((q["kind"], q["id"], bool(hit[(picture == row) & (turn == k)].all())))
+    model.train(was)
+    return out
+
+
+def by_kind(found):
+    """Accuracy of each kind of question, and of all."""
+    kinds = sorted({kind for kind, *_ in found})
+    table = {kind: float(np.mean([hit for k, _, hit in found if k == kind])) for kind in kinds}
+    return {"accuracy": float(np.mean([hit for *_, hit in found])), **table}
+
+
+def main():
+    parser = arguments("language", __doc__, steps=12000, batch=12, lr=1e-3, warmup=400)
+    parser.set_defaults(eval_every=1000)
+    parser.add_argument("--baseline", action="store_true", help="all patch tokens; the run's name becomes `baseline`")
+    parser.add_argument("--tokens", default="tokens", help="folder of composed tokens within --runs")
+    parser.add_argument("--settings", type=Path, default=HERE / "mask_llava.json")
+    parser.add_argument("--width", type=int, default=160)
+    parser.add_argument("--inner", type=int, default=448)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--heads", type=int, default=4)
+    args = parser.parse_args()
+    if args.baseline and args.name == "language":
+        args.name = "baseline"
+    seed_everything(args.seed)
+    settings = read_settings(args.settings)
+    speech = Speech(args.runs / "tokenizer" / "language")
+    tokens = {name: Tokens(args.runs / args.tokens / name) for name in ("train", "validation")}
+    splits = {name: Split(args.data, name, len(tokens[name])) for name in tokens}
+    first = tokens["train"].at(0)
+    model = make(args, speech, (first["patches"].shape[1], first["objects"].shape[1]), settings["norm_scaling"]).train()
+    optimizer = adamw(model, args.lr, 0.05)
+    run, batches = Run(args, model, optimizer), Batches(len(splits["train"]), args.batch, args.seed)
+    grid = tuple(settings["patch_grid"])
+    held_out = list(range(min(args.eval_scenes, len(splits["validation"]))))
+    for step in run.steps():
+        lr, rng = set_lr(optimizer, args, step), step_rng(args.seed, step)
+        batch = batches.at(step).tolist()
+        own = [tokens["train"].at(i) for i in batch]
+        visual = [model.visual(t, random_plan(len(t["objects"]), grid, rng)) for t in own]
+        turns = [speech.turns(splits["train"].scenes[i], caption=True) for i in batch]
+        logits, targets, *_ = model.answers(visual, turns, speech.before)
+        loss = F.cross_entropy(logits, targets)
+        optimise(loss, model, optimizer)
+        run.track(loss=loss, right=(logits.argmax(1) == targets).float().mean(), lr=lr)
+        if run.due():
+            for budget in [None] if args.baseline else [None, 36, 12]:
+                choose = lambda t: plan(len(t["objects"]), grid, budget)
+                found = right_answers(model, tokens["validation"], splits["validation"], speech, held_out, choose)
+                run.report(tokens=budget or "all", **by_kind(found))
+    export(model, run.folder / "model", args.runs / "tokenizer" / "language")
+
+
+if __name__ == "__main__":
+    main()
