@@ -13,8 +13,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from captions import phrase, positive_and_negatives, things_of
 from common import (
-    CLIP_MEAN, CLIP_STD, IMAGE_SIZE, Batches, Run, adamw, arguments, image_processor, normalised, optimise, save_half,
-    seed_everything, set_lr, step_rng,
+    CLIP_MEAN, CLIP_STD, IMAGE_SIZE, Batches, Run, adamw, arguments, half_precision, image_processor, normalised, optimise,
+    save_half, seed_everything, set_lr, step_rng,
 )
 from dataset import Split, flipped
 
@@ -134,7 +134,7 @@ def main():
     vocabulary = [train.vocabulary(field) for field in ("size", "colour", "shape")]
     phrases = {t: i for i, t in enumerate((a, b, c) for a in vocabulary[0] for b in vocabulary[1] for c in vocabulary[2])}
     model = make_model(tokenizer, args)
-    optimizer = adamw(model, args.lr, 0.1)
+    optimizer, fast = adamw(model, args.lr, 0.1), half_precision(args, model)
     run, batches = Run(args, model, optimizer), Batches(len(train), args.batch, args.seed)
     for step in run.steps():
         lr, rng, batch = set_lr(optimizer, args, step), step_rng(args.seed, step), np.sort(batches.at(step))
@@ -143,10 +143,12 @@ def main():
         images = train.images[batch]
         images = flipped(images)[0] if mirror else images
         scale = model.logit_scale.exp().clamp(max=100)
-        embeds, tokens = embed_images(model, normalised(images, CLIP_MEAN, CLIP_STD))
-        said = embed_texts(model, tokenizer, [*texts, *(n for row in negatives for n in row)])
+        with fast:
+            embeds, tokens = embed_images(model, normalised(images, CLIP_MEAN, CLIP_STD))
+            said = embed_texts(model, tokenizer, [*texts, *(n for row in negatives for n in row)])
+            told = embed_texts(model, tokenizer, map(phrase, phrases))
+        embeds, tokens, said, told = embeds.float(), tokens.float(), said.float(), told.float()
         loss, match, hard = contrastive(embeds, said[: len(batch)], said[len(batch) :], scale)
-        told = embed_texts(model, tokenizer, map(phrase, phrases))
         regions, right = region_loss(model, tokens, train, batch, mirror, phrases, told, scale)
         optimise(loss + args.region_weight * regions, model, optimizer)
         run.track(loss=loss, match=match, hard=hard, region=regions, region_right=right.float().mean(), lr=lr)

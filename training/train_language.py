@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from common import HERE, Batches, Run, adamw, arguments, optimise, seed_everything, set_lr, step_rng
+from common import HERE, Batches, Run, adamw, arguments, half_precision, optimise, seed_everything, set_lr, step_rng
 from composition import plan, random_plan, read_settings
 from dataset import Split
 from language_model import export, make
@@ -62,7 +62,7 @@ def main():
     splits = {name: Split(args.data, name, len(tokens[name])) for name in tokens}
     first = tokens["train"].at(0)
     model = make(args, speech, (first["patches"].shape[1], first["objects"].shape[1]), settings["norm_scaling"]).train()
-    optimizer = adamw(model, args.lr, 0.05)
+    optimizer, fast = adamw(model, args.lr, 0.05), half_precision(args, model.language)
     run, batches = Run(args, model, optimizer), Batches(len(splits["train"]), args.batch, args.seed)
     grid = tuple(settings["patch_grid"])
     held_out = list(range(min(args.eval_scenes, len(splits["validation"]))))
@@ -72,8 +72,9 @@ def main():
         own = [tokens["train"].at(i) for i in batch]
         visual = [model.visual(t, random_plan(len(t["objects"]), grid, rng)) for t in own]
         turns = [speech.turns(splits["train"].scenes[i], caption=True) for i in batch]
-        logits, targets, *_ = model.answers(visual, turns, speech.before)
-        loss = F.cross_entropy(logits, targets)
+        with fast:
+            logits, targets, *_ = model.answers(visual, turns, speech.before)
+        loss = F.cross_entropy(logits.float(), targets)
         optimise(loss, model, optimizer)
         run.track(loss=loss, right=(logits.argmax(1) == targets).float().mean(), lr=lr)
         if run.due():

@@ -11,8 +11,8 @@ from transformers import SamConfig, SamModel
 
 from boxes import dice_loss, focal_loss, mask_iou
 from common import (
-    IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, Batches, Run, adamw, arguments, image_processor, normalised, optimise,
-    save_half, seed_everything, set_lr, step_rng,
+    IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, Batches, Run, adamw, arguments, half_precision, image_processor, normalised,
+    optimise, save_half, seed_everything, set_lr, step_rng,
 )
 from dataset import Split
 from train_detector import augmented
@@ -70,15 +70,16 @@ def full_size(masks):
     )
 
 
-def mask_loss(out, target):
-    logits = full_size(out.pred_masks)  # [B, P, M, H, W]
+def mask_loss(pred_masks, iou_scores, target):
+    """[B, P, M, m, m], [B, P, M], [B, P, H, W] -> the loss, and the mean IoU of the best masks"""
+    logits = full_size(pred_masks)  # [B, P, M, H, W]
     target = target[:, :, None].expand_as(logits)
     each = 20 * focal_loss(logits, target) + dice_loss(logits.sigmoid(), target)  # [B, P, M]
     with torch.no_grad():
         guess = logits > 0
         true = target > 0.5
         iou = (guess & true).sum((-1, -2)) / (guess | true).sum((-1, -2)).clamp(min=1)  # [B, P, M]
-    score = F.mse_loss(out.iou_scores, iou)
+    score = F.mse_loss(iou_scores, iou)
     # a little for the others, so that none dies
     return 0.95 * each.min(-1).values.mean() + 0.05 * each.mean() + score, iou.max(-1).values.mean()
 
@@ -119,7 +120,7 @@ def main():
     seed_everything(args.seed)
     train, held_out = Split(args.data, "train"), Split(args.data, "validation", args.eval_scenes)
     model = make_model(args).train()
-    optimizer = adamw(model, args.lr, 0.02)
+    optimizer, fast = adamw(model, args.lr, 0.02), half_precision(args, model)
     run, batches = Run(args, model, optimizer), Batches(len(train), args.batch, args.seed)
     for step in run.steps():
         lr, rng = set_lr(optimizer, args, step), step_rng(args.seed, step)
@@ -128,8 +129,9 @@ def main():
         way = rng.random()
         prompt = dict(input_points=points) if way < 0.25 else dict(input_boxes=boxes)
         # the single-mask output is a token of its own, and learns from a few steps
-        out = model(pixel_values=normalised(images, IMAGENET_MEAN, IMAGENET_STD), multimask_output=way < 0.95, **prompt)
-        loss, iou = mask_loss(out, target)
+        with fast:
+            out = model(pixel_values=normalised(images, IMAGENET_MEAN, IMAGENET_STD), multimask_output=way < 0.95, **prompt)
+        loss, iou = mask_loss(out.pred_masks.float(), out.iou_scores.float(), target)
         optimise(loss, model, optimizer)
         run.track(loss=loss, best_iou=iou, lr=lr)
         if run.due():
