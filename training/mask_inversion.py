@@ -33,6 +33,20 @@ class ImageMaps:
         self.embedding, self.values, self.maps = embedding, values, maps
 
 
+def feature_jacobian(mean, norm, projection):
+    """Derivative of f = L2norm(P LNpost(m)) by m. [B, D], LayerNorm, [E, D] -> [B, E, D]"""
+    centred = mean - mean.mean(-1, keepdim=True)
+    rate = (centred.pow(2).mean(-1, keepdim=True) + norm.eps).rsqrt()  # [B, 1]
+    unit = centred * rate  # [B, D]
+    gained = projection * norm.weight  # [E, D]
+    by_norm = gained - gained.mean(-1, keepdim=True) - (unit @ gained.T)[..., None] * unit[:, None] / mean.shape[-1]
+    feature = (unit * norm.weight + norm.bias) @ projection.T  # [B, E]
+    length = feature.norm(dim=-1)[:, None, None]
+    direction = feature[..., None] / length
+    by_norm = by_norm * rate[..., None]
+    return (by_norm - direction * (direction * by_norm).sum(1, keepdim=True)) / length
+
+
 @torch.no_grad()
 def linearise(model, states, projected=True):
     """
@@ -53,11 +67,7 @@ def linearise(model, states, projected=True):
     projection = model.visual_projection.weight if projected else torch.eye(width)  # [E, D]
     embedding = vision.post_layernorm(z[:, 0]) @ projection.T
 
-    # f = L2norm(P LNpost(m)) of the mean token m: its Jacobian [B, E, D]
-    def feature(m):
-        return F.normalize(vision.post_layernorm(m) @ projection.T, dim=-1)
-
-    jacobian = torch.stack([torch.func.jacrev(feature)(m) for m in z.mean(1)])
+    jacobian = feature_jacobian(z.mean(1), vision.post_layernorm, projection)  # [B, E, D]
 
     # back through the MLP at each token, LN2, the residual and the output projection, for every component of f
     slope = activation_slope(hidden, model.config.vision_config.hidden_act)
@@ -95,15 +105,17 @@ def invert(images, index, masks, settings, patch):
     total = masks.sum((1, 2))
     share = 1.0 / torch.bincount(index)[index].float()[:, None]
     heads, width_head = images.values.shape[1], images.values.shape[3]
-    values, maps = images.values[index], images.maps[index]  # [M, H, N, d], [M, E, N, D]
-    flat = maps.reshape(count, maps.shape[1], -1)  # [M, E, N D]
+    values = images.values[index]  # [M, H, N, d]
+    flat = images.maps.flatten(2)  # [B, E, N D]: read once a step for all of an image's masks
+    place = torch.tensor([int((index[:i] == index[i]).sum()) for i in range(count)])  # among its image's masks
+    side_by_side = lambda x: x.new_zeros(len(flat), int(place.max()) + 1, x.shape[1]).index_put((index, place), x)
     start = images.embedding[index]
     t, first, second = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     losses, seen = [], []
     for step in range(1, settings["iterations"] + 1):
         norm = t.norm(dim=1, keepdim=True)
         unit = t / norm
-        by_output = torch.bmm(unit[:, None], flat).view(count, tokens, heads, width_head).transpose(1, 2)  # [M, H, N, d]
+        by_output = torch.bmm(side_by_side(unit), flat)[index, place].view(count, tokens, heads, width_head).transpose(1, 2)  # [M, H, N, d]
         gradient = by_output @ values.transpose(-1, -2)  # [M, H, N, N]
         relevance = gradient.clamp(min=0).mean((1, 2))[:, 1:]  # [M, P]
         pixels = (up @ relevance.view(count, side, side) @ up.T).flatten(1)  # [M, S S]
@@ -123,7 +135,7 @@ def invert(images, index, masks, settings, patch):
         weight = F.pad(by_relevance, (1, 0)) / (heads * tokens)  # [M, N]: the class token's column counts for nothing
         scored = (gradient > 0) * weight[:, None, None]  # [M, H, N, N]
         moved = (scored @ values).transpose(1, 2).reshape(count, -1)  # [M, N D]
-        by_unit = torch.bmm(flat, moved[:, :, None])[..., 0]  # [M, E]
+        by_unit = torch.bmm(side_by_side(moved), flat.transpose(1, 2))[index, place]  # [M, E]
         g = share * (by_unit - unit * (by_unit * unit).sum(1, keepdim=True)) / norm
         if settings["alpha"]:
             s = F.normalize(start, dim=1)
