@@ -1,9 +1,9 @@
 """Reference answers of some scenes for the product's tests: boxes, masks, tokens, embeddings, greedy answers.
 
 Writes DIR/pictures/*.jpg, DIR/expect.json and DIR/expect.safetensors; the checkpoint is runs/export/mask-llava. Tensors of scene
-i: `i.boxes` [n, 4], `i.scores` [n], `i.masks` U8 [n, H, W], `i.cls` [1, D], `i.patches` [N, D], `i.objects` [n + 1, E] (the
-background last), `i.visual_embeds` [T, Dllm] (all tokens). expect.json lists {id, picture, tokens, answers: [{question, text,
-margin}]}: `margin` is the least difference between the best two logits on the way, to tell ties from errors.
+i: `i.boxes` [n, 4], `i.scores` [n], `i.cls` [1, D], `i.objects` [n + 1, E] (the background last), `i.visual_embeds` [T, Dllm] (all
+tokens). expect.json lists {id, picture, tokens, masks (COCO run lengths), answers: [{question, expected, text, margin}]}: `margin`
+is the least difference between the best two logits on the way, to tell ties from errors.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from common import HERE, save_json, seed_everything
 from compose_tokens import Pipeline
 from composition import plan, read_settings
-from dataset import Split
+from dataset import Split, encode_rle
 from language_model import load
 from tokens import Speech
 
@@ -57,12 +57,12 @@ def main():
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     tensors, scenes = {}, []
     for i, scene in enumerate(split.scenes):
-        found, _, cls, patches, objects, _ = pipeline.compose(split.images[i : i + 1])
+        found, _, cls, patches, objects, *_ = pipeline.compose(split.images[i : i + 1])
         boxes, scores, masks = found[0]
         with torch.no_grad():
             own = {"cls": cls, "patches": patches[0], "objects": objects}
             visual = model.visual(own, plan(len(objects), tuple(settings["patch_grid"])))
-        values = {**own, "visual_embeds": visual, "masks": torch.from_numpy(masks)}
+        values = {"cls": cls, "objects": objects, "visual_embeds": visual}
         values |= {"boxes": torch.from_numpy(boxes).float(), "scores": torch.from_numpy(scores).float()}
         tensors |= {f"{i}.{name}": value.contiguous() for name, value in values.items()}
         picture = f"pictures/{Path(scene['image']).name}"
@@ -70,12 +70,13 @@ def main():
         answers = []
         for q in scene["questions"]:
             text, margin = greedy(model, visual, q["question"], speech)
-            answers.append({"question": q["question"], "text": text, "margin": margin, "right": text == str(q["answer"])})
-        scenes.append({"id": scene["id"], "picture": picture, "tokens": len(visual), "answers": answers})
+            answers.append({"question": q["question"], "expected": str(q["answer"]), "text": text, "margin": round(margin, 6)})
+        shown = {"picture": picture, "tokens": len(visual), "masks": [encode_rle(mask) for mask in masks]}
+        scenes.append({"id": scene["id"], **shown, "answers": answers})
     save_file(tensors, out / "expect.safetensors")
     save_json(out / "expect.json", {"settings": settings, "scenes": scenes})
     asked = [a for s in scenes for a in s["answers"]]
-    print(f"{len(scenes)} scenes, {len(asked)} answers, {sum(a['right'] for a in asked) / len(asked):.3f} right: {out}")
+    print(f"{len(scenes)} scenes, {len(asked)} answers, {sum(a['text'] == a['expected'] for a in asked) / len(asked):.3f} right: {out}")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,44 @@ def adamw(model, lr, weight_decay=0.05, slower=()):
     )
 
 
+class Optimizers:
+    """Several optimizers as one."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    @property
+    def param_groups(self):
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self, set_to_none=True):
+        for part in self.parts:
+            part.zero_grad(set_to_none=set_to_none)
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self):
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states):
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def muon(model, lr, weight_decay=0.05, blocks=("layers.",)):
+    """
+    Muon (Jordan et al., 2024) for the matrices of transformer blocks, at AdamW's step length (Liu et al., 2025, "Muon is Scalable
+    for LLM Training"), AdamW for all else.
+    """
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and any(part in name for part in blocks)]
+    taken = set(map(id, matrices))
+    rest = torch.nn.ParameterList(p for p in model.parameters() if id(p) not in taken)
+    first = torch.optim.Muon([{"params": matrices, "factor": 1.0}], lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return Optimizers(first, adamw(rest, lr, weight_decay))
+
+
 def set_lr(optimizer, args, step):
     """Linear warm-up, then half a cosine down to 1%."""
     warm = min(1.0, (step + 1) / max(1, args.warmup))

@@ -61,20 +61,22 @@ class Pipeline:
 
     @torch.no_grad()
     def tokens(self, images, masks):
-        """masks: of each picture, objects and the background. -> cls [B, D], patches [B, N, D], objects [T, E], dice [T, steps]"""
+        """
+        masks: of each picture, objects and the background.
+        -> cls [B, D], patches [B, N, D], objects [T, E], the same by mask pooling [T, D], dice [T, steps]
+        """
         pixels = normalised(images, CLIP_MEAN, CLIP_STD)
         states = self.clip.vision_model(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
         cls, patches = states[:, 0], states[:, 1:]
         index = torch.from_numpy(np.repeat(np.arange(len(masks)), [len(m) for m in masks]))
         flat = np.concatenate(masks)
+        pooled = mask_pooled(patches, index, flat)
         if self.settings["object_tokens"] == "mask_pool":
-            weights = torch.from_numpy(patch_shares(flat))
-            weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
-            return cls, patches, torch.einsum("mn,mnd->md", weights, patches[index]), torch.zeros(len(flat), 0)
+            return cls, patches, pooled, pooled, torch.zeros(len(flat), 0)
         projected = self.settings["object_space"] == "projected"
         maps = linearise(self.clip, states, projected)
         objects, losses, *_ = invert(maps, index, torch.from_numpy(flat).float(), self.settings["mask_inversion"], PATCH)
-        return cls, patches, objects, losses
+        return cls, patches, objects, pooled, losses
 
     def compose(self, images):
         """All of it, for some pictures."""
@@ -86,14 +88,21 @@ class Pipeline:
         return found, masks, *self.tokens(images, masks)
 
 
+def mask_pooled(patches, index, masks):
+    """Mean of the patch tokens under each mask. [B, N, D], [T], uint8 [T, H, W] -> [T, D]"""
+    weights = torch.from_numpy(patch_shares(masks))  # [T, N]
+    return torch.einsum("tn,tnd->td", weights / weights.sum(1, keepdim=True).clamp(min=1e-12), patches[index])
+
+
 def shard_of(pipeline, split, scenes, batch):
-    columns = {name: [] for name in ("cls", "patches", "objects", "scores", "areas", "boxes", "truth", "counts", "dice")}
+    columns = {name: [] for name in ("cls", "patches", "objects", "pooled", "scores", "areas", "boxes", "truth", "counts", "dice")}
     for at in range(scenes.start, scenes.stop, batch):
         group = range(at, min(at + batch, scenes.stop))
-        found, masks, cls, patches, objects, losses = pipeline.compose(split.images[group.start : group.stop])
+        found, masks, cls, patches, objects, pooled, losses = pipeline.compose(split.images[group.start : group.stop])
         columns["cls"].append(cls.half())
         columns["patches"].append(patches.half())
         columns["objects"].append(objects.half())
+        columns["pooled"].append(pooled.half())
         columns["dice"].append(losses[:, [0, -1]] if losses.shape[1] else torch.zeros(len(losses), 2))
         for i, (boxes, scores, _), own in zip(group, found, masks):
             whole = [[0, 0, IMAGE_SIZE, IMAGE_SIZE]]

@@ -109,7 +109,7 @@ def main():
     args = parser.parse_args()
     seed_everything(1)
     settings, speech = read_settings(args.settings), Speech(args.runs / "tokenizer" / "language")
-    tokens = {name: Tokens(args.runs / "tokens" / name) for name in ("train", args.split)}
+    tokens = {name: Tokens(args.runs / "tokens" / name, settings["object_tokens"]) for name in ("train", args.split)}
     splits = {name: Split(args.data, name, len(tokens[name])) for name in tokens}
     split, own, grid = splits[args.split], tokens[args.split], tuple(settings["patch_grid"])
     scenes = list(range(min(args.scenes, len(split))))

@@ -72,6 +72,15 @@ def make(args, speech, widths, scaling):
     return Speaker(config, widths, scaling, args.baseline)
 
 
+@torch.no_grad()
+def begin_with(model, other):
+    """The other's weights, where they have the same shape."""
+    known = other.state_dict()
+    for name, parameter in model.state_dict().items():
+        if known[name].shape == parameter.shape:
+            parameter.copy_(known[name])
+
+
 def generation_config(config, folder):
     ids = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     save_json(folder / "generation_config.json", {**ids, "do_sample": False, "max_new_tokens": 96})

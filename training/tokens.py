@@ -13,9 +13,10 @@ CAPTION_QUESTION = "What is in the picture?"
 
 
 class Tokens:
-    """The tokens of a split's scenes."""
+    """The tokens of a split's scenes; the object tokens by MaskInversion or by mask pooling."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, object_tokens="mask_inversion"):
+        self.column = {"mask_inversion": "objects", "mask_pool": "pooled"}[object_tokens]
         self.shards, self.starts, self.count = [], [], 0
         for path in sorted(Path(folder).glob("*.safetensors")):
             if int(path.stem) != self.count:
@@ -37,7 +38,7 @@ class Tokens:
         own = {name: shard[name][rows] for name in ("scores", "areas", "truth", "boxes")}
         return {
             "cls": shard["cls"][j][None].float(), "patches": shard["patches"][j].float(),
-            "objects": shard["objects"][rows].float(), **own,
+            "objects": shard[self.column][rows].float(), **own,
         }
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from common import HERE, Batches, Run, adamw, arguments, half_precision, optimise, seed_everything, set_lr, step_rng
+from common import HERE, Batches, Run, arguments, half_precision, muon, optimise, seed_everything, set_lr, step_rng
 from composition import plan, random_plan, read_settings
 from dataset import Split
-from language_model import export, make
+from language_model import begin_with, export, load, make
 from tokens import Speech, Tokens
 
 
@@ -47,7 +47,9 @@ def main():
     parser.set_defaults(eval_every=1000)
     parser.add_argument("--baseline", action="store_true", help="all patch tokens; the run's name becomes `baseline`")
     parser.add_argument("--tokens", default="tokens", help="folder of composed tokens within --runs")
+    parser.add_argument("--start", help="run whose decoder and projector are where this one begins; what differs in shape is new")
     parser.add_argument("--settings", type=Path, default=HERE / "mask_llava.json")
+    parser.add_argument("--caption-weight", type=float, default=0.5, help="of a caption's words; other answers' have 1")
     parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--inner", type=int, default=448)
     parser.add_argument("--layers", type=int, default=6)
@@ -58,11 +60,13 @@ def main():
     seed_everything(args.seed)
     settings = read_settings(args.settings)
     speech = Speech(args.runs / "tokenizer" / "language")
-    tokens = {name: Tokens(args.runs / args.tokens / name) for name in ("train", "validation")}
+    tokens = {name: Tokens(args.runs / args.tokens / name, settings["object_tokens"]) for name in ("train", "validation")}
     splits = {name: Split(args.data, name, len(tokens[name])) for name in tokens}
     first = tokens["train"].at(0)
     model = make(args, speech, (first["patches"].shape[1], first["objects"].shape[1]), settings["norm_scaling"]).train()
-    optimizer, fast = adamw(model, args.lr, 0.05), half_precision(args, model.language)
+    if args.start:
+        begin_with(model, load(args.runs / args.start / "model", settings))
+    optimizer, fast = muon(model, args.lr, 0.05), half_precision(args, model.language)
     run, batches = Run(args, model, optimizer), Batches(len(splits["train"]), args.batch, args.seed)
     grid = tuple(settings["patch_grid"])
     held_out = list(range(min(args.eval_scenes, len(splits["validation"]))))
@@ -73,8 +77,11 @@ def main():
         visual = [model.visual(t, random_plan(len(t["objects"]), grid, rng)) for t in own]
         turns = [speech.turns(splits["train"].scenes[i], caption=True) for i in batch]
         with fast:
-            logits, targets, *_ = model.answers(visual, turns, speech.before)
-        loss = F.cross_entropy(logits.float(), targets)
+            logits, targets, picture, turn = model.answers(visual, turns, speech.before)
+        # a caption, the last turn, has more words than all answers together
+        last = torch.tensor([len(asked) for asked in turns])[picture]
+        weight = torch.where(turn == last, args.caption_weight, 1.0)
+        loss = (F.cross_entropy(logits.float(), targets, reduction="none") * weight).sum() / weight.sum()
         optimise(loss, model, optimizer)
         run.track(loss=loss, right=(logits.argmax(1) == targets).float().mean(), lr=lr)
         if run.due():

@@ -32,7 +32,6 @@ const rows: readonly (readonly [
   ["inspect without a folder", ["inspect"], ["missing required argument 'dir'"]],
   ["an argument too many", ["inspect", "a", "b"], ["too many arguments", "Expected 1 argument but got 2"]],
   ["generate without a model", ["generate", "A"], ["--model DIR is missing"]],
-  ["encode without a model", ["encode", picture], ["--model DIR is missing"]],
   ["--model without a folder", ["generate", "A", "--model"], ["'--model <dir>' argument missing"]],
   [
     "--model with an empty name",

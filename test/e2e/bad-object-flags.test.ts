@@ -24,7 +24,6 @@ type Row = readonly [name: string, argv: readonly string[], says: Says];
 
 const rows: readonly Row[] = [
   ["detect without a picture", ["detect", "--model", "m"], ["missing required argument 'image'"]],
-  ["detect without a model", ["detect", picture], ["--model DIR is missing"]],
   [
     "--threshold in words",
     [...detect, "--threshold", "high"],
@@ -37,7 +36,6 @@ const rows: readonly Row[] = [
   ["--nms with --top-k", [...detect, "--nms", "0.5", "--top-k", "5"], ["--top-k", "--nms"]],
   ["--box of another command", [...detect, ...inside], ["unknown option '--box'"]],
   ["segment without a prompt", segment, ["segment needs", "--box x0,y0,x1,y1", "--point x,y,label"]],
-  ["segment without a model", ["segment", picture, ...inside], ["--model DIR is missing"]],
   ["--box of three numbers", [...segment, "--box", "1,2,3"], ["--box", "'1,2,3'", "four numbers"]],
   ["--box of five numbers", [...segment, "--box", "1,2,3,4,5"], ["--box", "'1,2,3,4,5'", "four numbers"]],
   ["--box with NaN", [...segment, "--box", "1,2,NaN,4"], ["--box", "'1,2,NaN,4'", "four numbers"]],
@@ -98,7 +96,6 @@ const rows: readonly Row[] = [
     [...ask, "--tokens", "16", "--no-cls"],
     ["--tokens 16 --no-cls", "Mask-LLaVA", "no mask_llava.json in", "llava-default"],
   ],
-  ["a budget without a model", ["ask", picture, "What?", "--objects", "2"], ["--objects 2", "no --model"]],
   ["a sheet of LLaVA's tokens", [...ask, "--save-picture", "sheet.png"], ["--save-picture", "Mask-LLaVA"]],
   [
     "--save-picture without a name",

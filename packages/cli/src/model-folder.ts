@@ -8,6 +8,7 @@ import {
   requireModelKind,
 } from "@mask-llava/models";
 import { FileFolder } from "@mask-llava/models/node";
+import { embeddedCheckpoint, embeddedPart } from "./embedded.ts";
 import { UsageError } from "./errors.ts";
 
 /** The command for each kind of model. */
@@ -31,11 +32,13 @@ export interface OpenedModel<K extends ModelKind> {
   readonly kind: K;
 }
 
-/** Opens the folder of `--model`, which must hold one of `wanted`. */
+/** Opens the folder of `--model`, which must hold one of `wanted`; without it, the network that comes with the program. */
 export async function openModelFolder<K extends ModelKind>(
   model: string | undefined,
   wanted: readonly K[],
 ): Promise<OpenedModel<K>> {
+  const embedded = model === undefined ? await embeddedPart(wanted) : undefined;
+  if (embedded) return embedded;
   const folder = await openFolder(model);
   if (await holdsMaskLlava(folder)) {
     throw new ConfigError(
@@ -48,15 +51,15 @@ export async function openModelFolder<K extends ModelKind>(
   return { folder, kind: await requireModelKind(folder, wanted, advise) };
 }
 
-/** The folder of `--model` where it holds a Mask-LLaVA checkpoint. */
-export async function findMaskLlavaFolder(model: string): Promise<Folder | undefined> {
-  const folder = await openFolder(model);
+/** The folder of `--model`, or without it the embedded one, where it holds a Mask-LLaVA checkpoint. */
+export async function findMaskLlavaFolder(model: string | undefined): Promise<Folder | undefined> {
+  const folder = await openFolder(model ?? embeddedCheckpoint);
   return (await holdsMaskLlava(folder)) ? folder : undefined;
 }
 
-/** Opens the folder of `--model`, which must hold a Mask-LLaVA checkpoint. */
+/** Opens the folder of `--model`, or without it the embedded one, which must hold a Mask-LLaVA checkpoint. */
 export async function requireMaskLlavaFolder(model: string | undefined): Promise<Folder> {
-  const folder = await openFolder(model);
+  const folder = await openFolder(model ?? embeddedCheckpoint);
   if (await holdsMaskLlava(folder)) return folder;
   const found = await identifyModel(folder).catch(() => undefined);
   throw new ConfigError(

@@ -15,6 +15,7 @@ import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
 export * from "./coco/index.ts";
+export { embeddedCheckpoint } from "./embedded.ts";
 export type * from "./output.ts";
 export * from "./scenes/index.ts";
 

@@ -9,10 +9,11 @@ import {
   compositionFiles,
   compositionOutput,
   compositionTensors,
+  describeTokens,
 } from "../composition.ts";
 import type { GenerationFlags, ModelFlags } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
-import type { Io } from "../io.ts";
+import { type Io, say } from "../io.ts";
 import type { AskOutput } from "../output.ts";
 import { savedFiles, writeOutputs } from "../output-files.ts";
 import type { ObjectFileFlags } from "../picture-flags.ts";
@@ -82,6 +83,7 @@ export async function askMaskLlava(
       tokens: { prompt: answer.inputIds.length, visual: composed.kinds.length, new: answer.newIds.length },
       composition: told,
     };
+    say(io, `${output.tokens.visual} visual tokens: ${describeTokens(composed, flags)}`);
     report(output, "", flags, io);
   });
 }

@@ -1,12 +1,11 @@
 import { relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { settingsFile } from "@mask-llava/composer";
 import { Llava, type LlavaAnswer } from "@mask-llava/models";
 import { decodeImage, WorkerTemplateRenderer } from "@mask-llava/models/node";
 import { Command } from "commander";
 import { answerTensors, checkGenerationFlags, finishAnswer, generationOptions } from "../answering.ts";
 import { addBudgetFlags, type BudgetFlags, checkBudgetFlags, givenBudgetFlags } from "../budget-flags.ts";
-import { randomLlava } from "../demo/random-llava.ts";
+import { example, sayEmbedded } from "../embedded.ts";
 import { UsageError } from "../errors.ts";
 import {
   addGenerationFlags,
@@ -39,8 +38,6 @@ interface AskFlags extends ModelFlags, GenerationFlags, BudgetFlags, ObjectFileF
   readonly image?: readonly string[];
 }
 
-const examplePicture = fileURLToPath(new URL("../../assets/example.png", import.meta.url));
-const defaultQuestion = "What is in the picture?";
 const mark = "<image>";
 
 /** `mask-llava ask`: an answer to a question about pictures. */
@@ -48,10 +45,10 @@ export function askCommand(io: Io): Command {
   const command = new Command("ask")
     .description("answer a question about a picture with LLaVA or Mask-LLaVA")
     .argument("[image]", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF (default: an example)")
-    .argument("[question]", `what to ask (default: "${defaultQuestion}")`)
+    .argument("[question]", `what to ask (default: "${example.question}")`)
     .addOption(
       modelFlag(
-        "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json (default: a tiny LLaVA of random numbers)",
+        "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json (default: the embedded one)",
       ),
     )
     .addOption(listFlag("--image <file>", "a further picture", filledText("a picture file")));
@@ -88,33 +85,29 @@ Examples:
 async function ask(
   image: string | undefined,
   asked: string | undefined,
-  flags: AskFlags,
+  given: AskFlags,
   io: Io,
 ): Promise<void> {
   const watch = new Stopwatch();
-  const files = [image ?? examplePicture, ...(flags.image ?? [])];
+  const flags = withExampleSheet(given, image === undefined && asked === undefined);
+  const files = [image ?? example.picture, ...(flags.image ?? [])];
   const question = checkQuestion(asked, files.length, flags);
   checkBudgetFlags(flags);
   const read = [...files, ...(flags.mask ?? []), ...(flags.boxes === undefined ? [] : [flags.boxes])];
   await checkOutputs(flags, read);
-  const maskLlava = flags.model === undefined ? undefined : await findMaskLlavaFolder(flags.model);
+  const maskLlava = await findMaskLlavaFolder(flags.model);
   if (maskLlava) {
     if (files.length > 1) {
       throw new UsageError(`a Mask-LLaVA checkpoint is asked about one picture, found ${files.length}`);
     }
     sayDefaults(image, asked, io);
-    await askMaskLlava(maskLlava, { file: image ?? examplePicture, question }, flags, io, watch);
+    sayEmbedded(flags, io);
+    await askMaskLlava(maskLlava, { file: image ?? example.picture, question }, flags, io, watch);
     return;
   }
   refuseMaskLlavaFlags(flags);
-  const folder =
-    flags.model === undefined
-      ? await watch.time("makeModel", async () => randomLlava())
-      : (await openModelFolder(flags.model, ["llava"])).folder;
+  const { folder } = await openModelFolder(flags.model, ["llava"]);
   sayDefaults(image, asked, io);
-  if (flags.model === undefined) {
-    say(io, "no --model is given: a tiny LLaVA of random numbers answers, and its answer means nothing");
-  }
   const named = await watch.time("decodeImage", () =>
     Promise.all(files.map(async (file) => ({ file, picture: await decodeImage(file) }))),
   );
@@ -152,10 +145,16 @@ async function ask(
   });
 }
 
+/** The flags; where nothing at all is asked, a first run, the sheet of the example's tokens is saved too. */
+function withExampleSheet(flags: AskFlags, first: boolean): AskFlags {
+  if (!first || flags.model !== undefined || flags.savePicture !== undefined) return flags;
+  return { ...flags, savePicture: example.sheet };
+}
+
 function sayDefaults(image: string | undefined, asked: string | undefined, io: Io): void {
   if (image === undefined)
-    say(io, `no picture is given: the example ${relative(".", examplePicture)} is taken`);
-  if (asked === undefined) say(io, `no question is given: "${defaultQuestion}" is asked`);
+    say(io, `no picture is given: the example ${relative(".", example.picture)} is taken`);
+  if (asked === undefined) say(io, `no question is given: "${example.question}" is asked`);
 }
 
 /** Throws a UsageError for flags that a LLaVA checkpoint has no use for. */
@@ -168,8 +167,9 @@ function refuseMaskLlavaFlags(flags: AskFlags): void {
     ...(saveCoco !== undefined ? ["--save-coco"] : []),
   ];
   if (idle.length === 0) return;
-  const found = flags.model === undefined ? "no --model" : `no ${settingsFile} in ${flags.model}`;
-  throw new UsageError(`${idle.join(" ")}: needs a Mask-LLaVA checkpoint, found ${found}`);
+  throw new UsageError(
+    `${idle.join(" ")}: needs a Mask-LLaVA checkpoint, found no ${settingsFile} in ${flags.model}`,
+  );
 }
 
 /** The question, or with `--raw-prompt` the prompt. Throws a UsageError where it cannot be one about so many pictures. */
@@ -178,7 +178,7 @@ function checkQuestion(asked: string | undefined, pictures: number, flags: AskFl
   if (flags.rawPrompt && asked === undefined) {
     throw new UsageError(`--raw-prompt needs a prompt, with one ${mark} for each picture`);
   }
-  const question = asked ?? defaultQuestion;
+  const question = asked ?? example.question;
   if (question.trim() === "") throw new UsageError("the question is empty, expected text");
   const marks = question.split(mark).length - 1;
   if (flags.rawPrompt && marks !== pictures) {

@@ -17,6 +17,7 @@ import {
   compositionTensors,
   describeTokens,
 } from "../composition.ts";
+import { sayEmbedded } from "../embedded.ts";
 import { UsageError } from "../errors.ts";
 import { addModelFlags, type ModelFlags, modelFlag } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
@@ -42,7 +43,7 @@ export function composeCommand(io: Io): Command {
   const command = new Command("compose")
     .description("make the visual tokens of a picture with Mask-LLaVA: [CLS], pooled patches and objects")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder with mask_llava.json"));
+    .addOption(modelFlag("checkpoint folder with mask_llava.json (default: the embedded one)"));
   return addOptions(
     addModelFlags(addBudgetFlags(command).addOption(dropSeedFlag())),
     savePictureFlag("a sheet of what each token looks at and which were dropped"),
@@ -76,6 +77,7 @@ async function composePicture(image: string, flags: ComposeFlags, io: Io): Promi
     ...(flags.boxes === undefined ? [] : [flags.boxes]),
   ]);
   const folder = await requireMaskLlavaFolder(flags.model);
+  sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   const named = { file: image, width: picture.width, height: picture.height };
   const options = await budgetOptions(flags, named);

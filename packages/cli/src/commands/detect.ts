@@ -3,6 +3,7 @@ import { type Box, DeformableDetr, type Detection } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
 import { Command, Option } from "commander";
 import { cocoAnnotations, cocoDocument } from "../coco/index.ts";
+import { sayEmbedded } from "../embedded.ts";
 import { UsageError } from "../errors.ts";
 import { addModelFlags, type ModelFlags, modelFlag, numberParser } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
@@ -31,7 +32,7 @@ export function detectCommand(io: Io): Command {
   const command = new Command("detect")
     .description("find the objects of a picture with Deformable DETR")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a Deformable DETR model in Hugging Face's layout"))
+    .addOption(modelFlag("checkpoint folder of a Deformable DETR model in Hugging Face's layout (default: the embedded one)"))
     .addOption(
       new Option(
         "--threshold <t>",
@@ -79,6 +80,7 @@ async function detect(image: string, flags: DetectFlags, io: Io): Promise<void> 
   }
   await checkOutputs(flags, [image]);
   const { folder } = await openModelFolder(flags.model, ["deformable_detr"]);
+  sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   const named = { file: image, width: picture.width, height: picture.height };
   await withDevice(flags, io, watch, async (device) => {

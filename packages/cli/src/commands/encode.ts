@@ -1,6 +1,7 @@
 import { ClipEncoder } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
 import { Command } from "commander";
+import { sayEmbedded } from "../embedded.ts";
 import { addModelFlags, listFlag, type ModelFlags, modelFlag } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
 import type { Io } from "../io.ts";
@@ -20,7 +21,7 @@ export function encodeCommand(io: Io): Command {
   const command = new Command("encode")
     .description("embed a picture with CLIP and, with texts, say how well each fits it")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout"))
+    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"))
     .addOption(listFlag("--text <text>", "a text to compare the picture with"));
   return addModelFlags(command)
     .addHelpText(
@@ -42,6 +43,7 @@ async function encode(image: string, flags: EncodeFlags, io: Io): Promise<void> 
   const watch = new Stopwatch();
   if (flags.saveTensors !== undefined) await checkSaveTarget(flags.saveTensors, flags.model);
   const { folder } = await openModelFolder(flags.model, ["clip"]);
+  sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   await withDevice(flags, io, watch, async (device) => {
     using encoder = await watch.time("load", () =>

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { Clip, type HostMask, MaskInversion, type PictureInversion } from "@mask-llava/models";
 import { decodeImage, readMask } from "@mask-llava/models/node";
 import { Command, Option } from "commander";
+import { sayEmbedded } from "../embedded.ts";
 import { UsageError } from "../errors.ts";
 import { addModelFlags, filledText, listFlag, type ModelFlags, modelFlag, numberParser } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
@@ -32,7 +33,7 @@ export function invertCommand(io: Io): Command {
   const command = new Command("invert")
     .description("find the CLIP embedding of each masked region of a picture with MaskInversion")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout"))
+    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"))
     .addOption(
       listFlag(
         "--mask <file>",
@@ -99,6 +100,7 @@ async function invert(image: string, flags: InvertFlags, io: Io): Promise<void> 
     throw new UsageError("invert needs at least one --mask FILE: the region to describe");
   await checkOutputs(flags, [image, ...files]);
   const { folder } = await openModelFolder(flags.model, ["clip"]);
+  sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   const masks = await watch.time("decodeMasks", () => Promise.all(files.map((file) => readMask(file))));
   for (const [i, { width, height }] of masks.entries()) {

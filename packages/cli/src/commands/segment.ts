@@ -10,6 +10,7 @@ import {
 import { decodeImage } from "@mask-llava/models/node";
 import { Command } from "commander";
 import { type CocoObject, cocoAnnotations, cocoDocument, encodeRle } from "../coco/index.ts";
+import { sayEmbedded } from "../embedded.ts";
 import { UsageError } from "../errors.ts";
 import { addModelFlags, type ModelFlags, modelFlag } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
@@ -48,7 +49,7 @@ export function segmentCommand(io: Io): Command {
   const command = new Command("segment")
     .description("cut objects out of a picture with Segment Anything")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a SAM model in Hugging Face's layout"));
+    .addOption(modelFlag("checkpoint folder of a SAM model in Hugging Face's layout (default: the embedded one)"));
   return addOptions(
     addModelFlags(command),
     boxFlag("a box around an object, in pixels: a prompt of its own"),
@@ -81,6 +82,7 @@ async function segment(image: string, flags: SegmentFlags, io: Io): Promise<void
   }
   await checkOutputs(flags, [image]);
   const { folder } = await openModelFolder(flags.model, ["sam"]);
+  sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   const named = { file: image, width: picture.width, height: picture.height };
   checkBoxesWithin(boxes, named);

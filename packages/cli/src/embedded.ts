@@ -1,0 +1,43 @@
+import { fileURLToPath } from "node:url";
+import type { ModelKind } from "@mask-llava/models";
+import { FileFolder } from "@mask-llava/models/node";
+import type { ModelFlags } from "./flags.ts";
+import { type Io, say } from "./io.ts";
+
+/** The Mask-LLaVA checkpoint that comes with the program; the README in it says what it was trained on and what it knows. */
+export const embeddedCheckpoint = fileURLToPath(new URL("../checkpoint", import.meta.url));
+
+/** A picture of the world that the embedded checkpoint knows, and what is asked about it when nothing else is. */
+export const example = {
+  picture: fileURLToPath(new URL("../assets/examples/scene.jpg", import.meta.url)),
+  question: "What is in the picture?",
+  /** Where the sheet of the example's visual tokens goes. */
+  sheet: "mask-llava-tokens.png",
+} as const;
+
+/** Folders of the networks in it that serve on their own. */
+const parts: Partial<Readonly<Record<ModelKind, string>>> = {
+  clip: "vision",
+  deformable_detr: "detector",
+  sam: "segmenter",
+};
+
+/** The embedded network of one of these kinds; undefined where none is embedded. */
+export async function embeddedPart<K extends ModelKind>(
+  wanted: readonly K[],
+): Promise<{ readonly folder: FileFolder; readonly kind: K } | undefined> {
+  for (const kind of wanted) {
+    const part = parts[kind];
+    if (part !== undefined) return { folder: await FileFolder.open(`${embeddedCheckpoint}/${part}`), kind };
+  }
+  return undefined;
+}
+
+/** Says whose answer it is where no `--model` is given. */
+export function sayEmbedded({ model }: Pick<ModelFlags, "model">, io: Io): void {
+  if (model !== undefined) return;
+  say(
+    io,
+    "no --model is given: the embedded checkpoint answers, which knows drawn scenes of coloured shapes and nothing else",
+  );
+}
