@@ -26,12 +26,12 @@ def fresh(folder):
     return folder
 
 
-def export_mask_llava(runs, settings_path, target):
+def export_mask_llava(runs, settings_path, target, language="language"):
     fresh(target)
     shutil.copyfile(settings_path, target / "mask_llava.json")
     parts = {
         "vision": runs / "clip" / "model", "detector": runs / "detector" / "model", "segmenter": runs / "sam" / "model",
-        "language": runs / "language" / "model" / "language", "projector": runs / "language" / "model" / "projector",
+        "language": runs / language / "model" / "language", "projector": runs / language / "model" / "projector",
     }
     for name, source in parts.items():
         shutil.copytree(source, target / name)
@@ -79,9 +79,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=HERE / "runs")
     parser.add_argument("--settings", type=Path, default=HERE / "mask_llava.json")
+    parser.add_argument("--language", default="language", help="run of the language side")
+    parser.add_argument("--out", type=Path, help="one checkpoint alone, to this folder")
     args = parser.parse_args()
     settings, out = read_settings(args.settings), args.runs / "export"
-    export_mask_llava(args.runs, args.settings, out / "mask-llava")
+    if args.out:
+        export_mask_llava(args.runs, args.settings, args.out, args.language)
+        return
+    export_mask_llava(args.runs, args.settings, out / "mask-llava", args.language)
     if (args.runs / "baseline" / "model").exists():
         export_llava(args.runs, settings, out / "llava")
     sizes = {p: p.stat().st_size for p in sorted((out / "mask-llava").rglob("*")) if p.is_file()}

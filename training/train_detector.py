@@ -157,7 +157,7 @@ def export(model, config, target):
 
 
 def main():
-    parser = arguments("detector", __doc__, steps=7000, batch=24, lr=5e-4)
+    parser = arguments("detector", __doc__, steps=6000, batch=24, lr=5e-4)
     parser.add_argument("--queries", type=int, default=30)
     parser.add_argument("--fine", action="store_true", help="use stride 4 as well: better boxes, about three times the time")
     parser.add_argument("--pretext-steps", type=int, default=500, help="of --steps, at the start")
