@@ -38,13 +38,19 @@ class Pipeline:
         o = self.settings["objects"]
         pixels = normalised(images, IMAGENET_MEAN, IMAGENET_STD)
         out = self.detector(pixel_values=pixels)
+        detected = [
+            objects_of(logits, unit, IMAGE_SIZE, o["score_threshold"], o["box_nms"])
+            for logits, unit in zip(out.logits.numpy(), out.pred_boxes.numpy())
+        ]
+        # one batch: pictures with fewer boxes ask about the whole picture beside, and drop the answer
+        most = max(1, *(len(boxes) for boxes, _ in detected))
+        prompts = np.tile(np.float32([0, 0, IMAGE_SIZE, IMAGE_SIZE]), (len(images), most, 1))
+        for row, (boxes, _) in zip(prompts, detected):
+            row[: len(boxes)] = boxes
+        segmented = best_masks(self.segmenter(pixel_values=pixels, input_boxes=torch.from_numpy(prompts)))
         found = []
-        for row, logits, unit in zip(pixels, out.logits.numpy(), out.pred_boxes.numpy()):
-            boxes, scores = objects_of(logits, unit, IMAGE_SIZE, o["score_threshold"], o["box_nms"])
-            masks = np.zeros((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-            if len(boxes):
-                prompts = torch.from_numpy(boxes.astype(np.float32))[None]
-                masks = best_masks(self.segmenter(pixel_values=row[None], input_boxes=prompts)).astype(np.uint8)
+        for (boxes, scores), masks in zip(detected, segmented):
+            masks = masks[: len(boxes)].astype(np.uint8)
             kept = self._distinct(masks)
             found.append((boxes[kept], scores[kept], masks[kept]))
         return found
@@ -126,7 +132,7 @@ def main():
     parser.add_argument("--splits", nargs="+", default=["train", "validation", "test"])
     parser.add_argument("--limit", type=int, help="scenes of a split")
     parser.add_argument("--part", default="0/1", help="k/n: every n-th shard from the k-th on")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--shard", type=int, default=500, help="scenes a shard")
     args = parser.parse_args()
     seed_everything(1)

@@ -69,15 +69,20 @@ def linearise(model, states, projected=True):
 
     jacobian = feature_jacobian(z.mean(1), vision.post_layernorm, projection)  # [B, E, D]
 
-    # back through the MLP at each token, LN2, the residual and the output projection, for every component of f
-    slope = activation_slope(hidden, model.config.vision_config.hidden_act)
-    back = (jacobian @ mlp.fc2.weight)[:, :, None] * slope[:, None]  # [B, E, N, F]
-    back = (back @ mlp.fc1.weight) * block.layer_norm2.weight  # [B, E, N, D]
+    # back through the MLP at each token, LN2, the residual and the output projection, for every component of f: some components of
+    # an image at a time, which stay in the cache
+    slope = activation_slope(hidden, model.config.vision_config.hidden_act)  # [B, N, F]
     centred = y - y.mean(-1, keepdim=True)
-    rate = (centred.pow(2).mean(-1, keepdim=True) + block.layer_norm2.eps).rsqrt()
-    unit = (centred * rate)[:, None]
-    back = rate[:, None] * (back - back.mean(-1, keepdim=True) - unit * (back * unit).mean(-1, keepdim=True))
-    maps = ((back + jacobian[:, :, None]) @ attention.out_proj.weight) / tokens  # d f / d o
+    rate = (centred.pow(2).mean(-1, keepdim=True) + block.layer_norm2.eps).rsqrt()  # [B, N, 1]
+    unit = centred * rate  # [B, N, D]
+    maps = torch.empty(count, len(projection), tokens, width)  # d f / d o
+    for i in range(count):
+        for some in range(0, len(projection), 12):
+            part = jacobian[i, some : some + 12]  # [e, D]
+            back = (part @ mlp.fc2.weight)[:, None] * slope[i]  # [e, N, F]
+            back = (back @ mlp.fc1.weight) * block.layer_norm2.weight  # [e, N, D]
+            back = rate[i] * (back - back.mean(-1, keepdim=True) - unit[i] * (back * unit[i]).mean(-1, keepdim=True))
+            maps[i, some : some + 12] = ((back + part[:, None]) @ attention.out_proj.weight) / tokens
     return ImageMaps(embedding, values, maps)
 
 

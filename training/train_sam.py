@@ -97,17 +97,17 @@ def validate(model, split, by_points):
             prompt = dict(input_points=torch.tensor([points], dtype=torch.float32))  # [1, P, 1, 2]
         else:
             prompt = dict(input_boxes=torch.from_numpy(split.boxes(i))[None])  # [1, P, 4]
-        guess = best_masks(model(pixel_values=pixels, **prompt))
+        guess = best_masks(model(pixel_values=pixels, **prompt))[0]
         found += np.diagonal(mask_iou(guess, masks)).tolist()
     model.train()
     return float(np.mean(found))
 
 
 def best_masks(out):
-    """The best mask of each prompt of one picture. bool [P, H, W]"""
-    best = out.iou_scores[0].argmax(-1)
-    masks = full_size(out.pred_masks)[0]
-    return (masks[torch.arange(len(best)), best] > 0).numpy()
+    """The best mask of each prompt. bool [B, P, H, W]"""
+    best = out.iou_scores.argmax(-1)[..., None, None, None]  # [B, P, 1, 1, 1]
+    low = out.pred_masks.gather(2, best.expand(-1, -1, 1, *out.pred_masks.shape[-2:]))
+    return (full_size(low)[:, :, 0] > 0).numpy()
 
 
 def main():
