@@ -115,12 +115,13 @@ class Optimizers:
             part.load_state_dict(state)
 
 
-def muon(model, lr, weight_decay=0.05, blocks=("layers.",)):
+def muon(model, lr, weight_decay=0.05):
     """
-    Muon (Jordan et al., 2024) for the matrices of transformer blocks, at AdamW's step length (Liu et al., 2025, "Muon is Scalable
+    Muon (Jordan et al., 2024) for the matrices of transformer blocks (but not tables of relative positions), at AdamW's step length (Liu et al., 2025, "Muon is Scalable
     for LLM Training"), AdamW for all else.
     """
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and any(part in name for part in blocks)]
+    is_matrix = lambda name, p: p.ndim == 2 and "layers." in name and "rel_pos" not in name
+    matrices = [p for name, p in model.named_parameters() if is_matrix(name, p)]
     taken = set(map(id, matrices))
     rest = torch.nn.ParameterList(p for p in model.parameters() if id(p) not in taken)
     first = torch.optim.Muon([{"params": matrices, "factor": 1.0}], lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")

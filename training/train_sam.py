@@ -11,7 +11,7 @@ from transformers import SamConfig, SamModel
 
 from boxes import dice_loss, focal_loss, mask_iou
 from common import (
-    IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, Batches, Run, adamw, arguments, half_precision, image_processor, normalised,
+    IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, Batches, Run, arguments, half_precision, image_processor, muon, normalised,
     optimise, save_half, seed_everything, set_lr, step_rng,
 )
 from dataset import Split
@@ -111,7 +111,7 @@ def best_masks(out):
 
 
 def main():
-    parser = arguments("sam", __doc__, steps=2400, batch=16, lr=8e-4)
+    parser = arguments("sam", __doc__, steps=3200, batch=16, lr=8e-4)
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--neck", type=int, default=64)
@@ -120,7 +120,7 @@ def main():
     seed_everything(args.seed)
     train, held_out = Split(args.data, "train"), Split(args.data, "validation", args.eval_scenes)
     model = make_model(args).train()
-    optimizer, fast = adamw(model, args.lr, 0.02), half_precision(args, model)
+    optimizer, fast = muon(model, args.lr, 0.02), half_precision(args, model)
     run, batches = Run(args, model, optimizer), Batches(len(train), args.batch, args.seed)
     for step in run.steps():
         lr, rng = set_lr(optimizer, args, step), step_rng(args.seed, step)
