@@ -21,6 +21,8 @@ export interface BudgetFlags {
   readonly patchGrid?: { readonly rows: number; readonly columns: number };
   /** False with `--no-cls`. */
   readonly cls: boolean;
+  /** False with `--no-patches`. */
+  readonly patches: boolean;
   /** False with `--no-background`. */
   readonly background: boolean;
   readonly dropPolicy?: DropPolicy;
@@ -40,6 +42,22 @@ function parseGrid(text: string): { rows: number; columns: number } {
   return { rows: Number(rows), columns: Number(columns) };
 }
 
+/** Flags that leave a kind of token out. */
+export function kindFlags(): Option[] {
+  return [
+    new Option("--no-cls", "leave the [CLS] token out"),
+    new Option("--no-patches", "leave the patch tokens out"),
+    new Option("--no-background", "leave the background token out"),
+  ];
+}
+
+/** `--patch-grid`. */
+export function patchGridFlag(): Option {
+  return new Option("--patch-grid <RxC>", "rows and columns that the patch tokens are pooled to").argParser(
+    parseGrid,
+  );
+}
+
 /** Adds the flags of a budget, and of objects that are given instead of found. */
 export function addBudgetFlags(command: Command): Command {
   return addOptions(
@@ -50,11 +68,8 @@ export function addBudgetFlags(command: Command): Command {
     new Option("--objects <k>", "object tokens, without the background").argParser(
       numberParser({ integer: true, least: 0, most: mostTokens }),
     ),
-    new Option("--patch-grid <RxC>", "rows and columns that the patch tokens are pooled to").argParser(
-      parseGrid,
-    ),
-    new Option("--no-cls", "leave the [CLS] token out"),
-    new Option("--no-background", "leave the background token out"),
+    patchGridFlag(),
+    ...kindFlags(),
     new Option(
       "--drop-policy <policy>",
       "which objects stay when the budget is short (default: score)",
@@ -80,12 +95,13 @@ export function dropSeedFlag(): Option {
 
 /** The budget's flags that were given, as they are written. */
 export function givenBudgetFlags(flags: BudgetFlags): string[] {
-  const { tokens, objects, patchGrid, cls, background, dropPolicy, box, boxes, mask } = flags;
+  const { tokens, objects, patchGrid, cls, patches, background, dropPolicy, box, boxes, mask } = flags;
   return [
     ...(tokens !== undefined ? [`--tokens ${tokens}`] : []),
     ...(objects !== undefined ? [`--objects ${objects}`] : []),
     ...(patchGrid ? [`--patch-grid ${patchGrid.rows}x${patchGrid.columns}`] : []),
     ...(cls ? [] : ["--no-cls"]),
+    ...(patches ? [] : ["--no-patches"]),
     ...(background ? [] : ["--no-background"]),
     ...(dropPolicy ? [`--drop-policy ${dropPolicy}`] : []),
     ...(box ? ["--box"] : []),
@@ -95,16 +111,22 @@ export function givenBudgetFlags(flags: BudgetFlags): string[] {
 }
 
 /** Throws a UsageError where the flags contradict each other. */
-export function checkBudgetFlags({ box, boxes, mask }: BudgetFlags): void {
+export function checkBudgetFlags({ patches, patchGrid, box, boxes, mask }: BudgetFlags): void {
+  checkPatchFlags({ patches, patchGrid });
   if (!mask || (!box && boxes === undefined)) return;
   throw new UsageError(
     `--mask says what the objects are, which leaves ${box ? "--box" : "--boxes"} nothing to do`,
   );
 }
 
+/** Throws a UsageError where there are to be no patch tokens and a grid of them. */
+export function checkPatchFlags({ patches, patchGrid }: Pick<BudgetFlags, "patches" | "patchGrid">): void {
+  if (!patches && patchGrid) throw new UsageError("--no-patches leaves --patch-grid nothing to do");
+}
+
 /** The budget as the composer takes it, with boxes and masks read and checked. */
 export async function budgetOptions(flags: BudgetFlags, picture: PictureOutput): Promise<ComposeOptions> {
-  const { tokens, objects, patchGrid, cls, background, dropPolicy, seed } = flags;
+  const { tokens, objects, patchGrid, cls, patches, background, dropPolicy, seed } = flags;
   const boxes = await givenBoxes(flags, picture);
   const masks = flags.mask && (await Promise.all(flags.mask.map((file) => binaryMask(file, picture))));
   return {
@@ -112,6 +134,7 @@ export async function budgetOptions(flags: BudgetFlags, picture: PictureOutput):
     ...(objects !== undefined && { objects }),
     ...(patchGrid && { patchGrid }),
     ...(!cls && { cls }),
+    ...(!patches && { patches }),
     ...(!background && { background }),
     ...(dropPolicy && { dropPolicy }),
     ...(seed !== undefined && { dropSeed: seed }),

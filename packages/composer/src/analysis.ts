@@ -1,6 +1,7 @@
 import { PixelProgram, type Pixels, type ProcessedImage } from "@mask-llava/models";
 import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
-import type { HostRows } from "./host-rows.ts";
+import type { HostRows, HostValues } from "./host-rows.ts";
+import type { InversionFit } from "./inversion-fit.ts";
 import type { Networks } from "./networks.ts";
 import { ObjectTokens } from "./object-tokens.ts";
 import { type FoundObject, findObjects, type GivenObjects } from "./objects.ts";
@@ -26,8 +27,10 @@ export interface Analysis {
   readonly objects: readonly FoundObject[];
   /** A token an object [M, Do]. */
   readonly objectTokens: HostRows;
-  /** [M, H, W] */
-  readonly maps: { readonly shape: readonly number[]; readonly data: Float32Array } | undefined;
+  /** MaskInversion's last explainability map of each object [M, H, W]; undefined for pooled object tokens. */
+  readonly maps: HostValues | undefined;
+  /** How MaskInversion went for each object [M]; undefined for pooled object tokens. */
+  readonly fits: readonly InversionFit[] | undefined;
   readonly timings: AnalysisTimings;
 }
 
@@ -74,6 +77,7 @@ export class Analyst implements Disposable {
       objects,
       objectTokens: made.tokens,
       maps: made.maps,
+      fits: made.fits,
       timings: { vision, ...timings, objectTokens: performance.now() - tokensStarted },
     };
   }

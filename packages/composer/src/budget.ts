@@ -18,7 +18,14 @@ export interface BudgetOptions {
   readonly objects?: number | undefined;
   readonly patchGrid?: Grid | undefined;
   readonly cls?: boolean | undefined;
+  /** False: no patch tokens, whatever the budget. */
+  readonly patches?: boolean | undefined;
   readonly background?: boolean | undefined;
+  /**
+   * What happens where a picture has fewer tokens than `tokens`, or fewer objects than `objects`: an error (the default), or
+   * all that there are are taken, as a budget over many pictures has to.
+   */
+  readonly shortage?: "refuse" | "take-all" | undefined;
 }
 
 /** What a picture offers. */
@@ -38,25 +45,25 @@ export interface Offer {
  * @throws ComposeError for a budget that is not a number of tokens, or more than there are
  */
 export function planComposition(offer: Offer, options: BudgetOptions): Composition {
-  const cls = options.cls ?? true;
-  const grid = options.patchGrid ?? offer.grid;
-  checkGrid(grid, offer.largestGrid);
+  const { cls = true, shortage = "refuse" } = options;
+  const grid = chosenGrid(offer, options);
   const usable = offer.ranking.filter((i) => {
     const { kind } = offer.candidates[i] as ObjectCandidate;
     return kind === "object" || (options.background ?? true);
   });
-  const ranked = limitObjects(usable, offer.candidates, options.objects);
-  const everything: Composition = { cls, patches: rectangle(grid), objects: inOrder(ranked) };
+  const ranked = limitObjects(usable, offer.candidates, options.objects, shortage);
+  const everything: Composition = { cls, patches: grid ? rectangle(grid) : [], objects: inOrder(ranked) };
   const { tokens } = options;
   if (tokens === undefined) return everything;
   if (!Number.isInteger(tokens) || tokens < 1) {
     throw new ComposeError(`a budget of ${tokens} visual tokens; it must be a whole number of at least 1`);
   }
   if (tokens > tokenCount(everything)) {
+    if (shortage === "take-all") return everything;
     throw new ComposeError(`a budget of ${tokens} visual tokens; there are ${describe(everything, offer)}`);
   }
   const rest = tokens - (cls ? 1 : 0);
-  const patches = patchesWithin(rest, grid, ranked.length);
+  const patches = grid ? patchesWithin(rest, grid, ranked.length) : [];
   return { cls, patches, objects: inOrder(ranked.slice(0, rest - patchCount(patches))) };
 }
 
@@ -88,6 +95,19 @@ export function coarserGrids(grid: Grid): Grid[] {
   return grids.sort((a, b) => gridSize(b) - gridSize(a) || skew(a) - skew(b) || a.rows - b.rows);
 }
 
+/** The grid to pool to; undefined without patch tokens. */
+function chosenGrid(offer: Offer, { patches = true, patchGrid }: BudgetOptions): Grid | undefined {
+  if (patches) {
+    const grid = patchGrid ?? offer.grid;
+    checkGrid(grid, offer.largestGrid);
+    return grid;
+  }
+  if (!patchGrid) return undefined;
+  throw new ComposeError(
+    `a pooled grid of ${patchGrid.rows}x${patchGrid.columns} without patch tokens; one of the two is possible`,
+  );
+}
+
 function checkGrid(grid: Grid, largest: Grid): void {
   const sides = [grid.rows, grid.columns];
   if (
@@ -105,10 +125,12 @@ function limitObjects(
   ranked: readonly number[],
   candidates: readonly ObjectCandidate[],
   objects: number | undefined,
+  shortage: "refuse" | "take-all",
 ): readonly number[] {
   if (objects === undefined) return ranked;
   const available = ranked.filter((i) => candidates[i]?.kind === "object");
-  if (!Number.isInteger(objects) || objects < 0 || objects > available.length) {
+  const tooMany = objects > available.length && shortage === "refuse";
+  if (!Number.isInteger(objects) || objects < 0 || tooMany) {
     throw new ComposeError(`${objects} object tokens were asked for; the picture has ${available.length}`);
   }
   const kept = new Set(available.slice(0, objects));

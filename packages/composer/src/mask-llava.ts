@@ -20,6 +20,7 @@ import { compose } from "./compose.ts";
 import { contentHash, RecentResults } from "./content-hash.ts";
 import { type DropPolicy, rankObjects } from "./drop.ts";
 import { ComposeError } from "./errors.ts";
+import type { HostValues } from "./host-rows.ts";
 import { loadNetworks, type Networks } from "./networks.ts";
 import type { FoundObject, GivenObjects } from "./objects.ts";
 import type { MaskLlavaSettings } from "./settings.ts";
@@ -31,12 +32,6 @@ export interface ComposeOptions extends BudgetOptions, GivenObjects {
   /** For the `random` policy. */
   readonly dropSeed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Values on the host, row-major. */
-export interface HostValues {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
 }
 
 /** The visual tokens of a picture. */
@@ -118,6 +113,11 @@ export class MaskLlava implements Disposable {
     return this.#networks.language;
   }
 
+  /** All that the networks say of a picture, whatever the budget; remembered for compositions and questions that follow. */
+  analyse(picture: Pixels, options: GivenObjects & { signal?: AbortSignal } = {}): Promise<Analysis> {
+    return this.#turns.take(async () => (await this.#analyse(picture, options)).analysis);
+  }
+
   /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
   compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
     return this.#turns.take(async () => {
@@ -158,8 +158,10 @@ export class MaskLlava implements Disposable {
     this.dispose();
   }
 
-  /** `embeds` [N, Dllm] is the caller's. */
-  async #compose(picture: Pixels, options: ComposeOptions): Promise<{ composed: Composed; embeds: Tensor }> {
+  async #analyse(
+    picture: Pixels,
+    options: GivenObjects & { readonly signal?: AbortSignal | undefined },
+  ): Promise<{ analysis: Analysis; remembered: boolean }> {
     const { signal } = options;
     if (signal?.aborted) throw new CancelledError();
     let remembered = true;
@@ -168,6 +170,12 @@ export class MaskLlava implements Disposable {
       return this.#analyst.analyse(picture, options, signal);
     });
     if (signal?.aborted) throw new CancelledError();
+    return { analysis, remembered };
+  }
+
+  /** `embeds` [N, Dllm] is the caller's. */
+  async #compose(picture: Pixels, options: ComposeOptions): Promise<{ composed: Composed; embeds: Tensor }> {
+    const { analysis, remembered } = await this.#analyse(picture, options);
     const started = performance.now();
     const { cls, patches, objectTokens, objects: candidates, grid, processed, maps } = analysis;
     const { settings, projector } = this.#networks;
@@ -230,7 +238,7 @@ function pictureKey(picture: Pixels, { boxes, masks }: GivenObjects): Promise<st
 function generationOnly(
   options: Omit<AskOptions, "prompt" | "addSpecialTokens">,
 ): GenerationOptions & GenerateControls {
-  const { tokens, objects, patchGrid, cls, background, boxes, masks, dropPolicy, dropSeed, ...generation } =
-    options;
+  const { tokens, objects, patchGrid, cls, patches, background, shortage, ...rest } = options;
+  const { boxes, masks, dropPolicy, dropSeed, ...generation } = rest;
   return generation;
 }

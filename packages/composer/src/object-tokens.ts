@@ -15,7 +15,8 @@ import {
   roiAlign,
   type Tensor,
 } from "@mask-llava/runtime";
-import type { HostRows } from "./host-rows.ts";
+import type { HostRows, HostValues } from "./host-rows.ts";
+import { type InversionFit, inversionFits } from "./inversion-fit.ts";
 import { coverage, patchCoverage } from "./masks.ts";
 import type { Networks } from "./networks.ts";
 import type { FoundObject } from "./objects.ts";
@@ -38,7 +39,9 @@ export interface MadeObjectTokens {
   /** [M, Do] */
   readonly tokens: HostRows;
   /** MaskInversion's explainability map of each [M, H, W]. */
-  readonly maps: { readonly shape: readonly number[]; readonly data: Float32Array } | undefined;
+  readonly maps: HostValues | undefined;
+  /** How MaskInversion went for each [M]; undefined for pooled tokens. */
+  readonly fits: readonly InversionFit[] | undefined;
 }
 
 /** One token a mask, as `object_tokens` says. */
@@ -69,7 +72,8 @@ export class ObjectTokens implements Disposable {
 
   async make(inputs: ObjectTokenInputs, signal?: AbortSignal): Promise<MadeObjectTokens> {
     if (inputs.objects.length === 0) {
-      return { tokens: { width: this.#networks.widths.object, data: new Float32Array(0) }, maps: undefined };
+      const tokens = { width: this.#networks.widths.object, data: new Float32Array(0) };
+      return { tokens, maps: undefined, fits: undefined };
     }
     if (this.#inversion) return this.#invert(this.#inversion, inputs, signal);
     const byBox = this.#networks.settings.object_tokens === "roi_align";
@@ -80,6 +84,7 @@ export class ObjectTokens implements Disposable {
     return {
       tokens: { width, data: Float32Array.from(parts.flatMap((part) => [...part])) },
       maps: undefined,
+      fits: undefined,
     };
   }
 
@@ -100,13 +105,20 @@ export class ObjectTokens implements Disposable {
     const { iterations, learning_rate, alpha, weight_decay, mask_size } =
       this.#networks.settings.mask_inversion;
     const { shape, pixelValues } = this.#square.process(picture);
-    const { embeddings, explainabilityMaps } = await inversion.invert(
-      { pixels: { shape, data: pixelValues }, masks: objects.map(({ mask }) => coverage(mask, mask_size)) },
+    const masks = objects.map(({ mask }) => coverage(mask, mask_size));
+    const {
+      embeddings,
+      firstExplainabilityMaps: firstMaps,
+      explainabilityMaps: lastMaps,
+      maskDiceLosses: diceLosses,
+    } = await inversion.invert(
+      { pixels: { shape, data: pixelValues }, masks },
       { iterations, lr: learning_rate, alpha, weightDecay: weight_decay, signal },
     );
     return {
       tokens: { width: embeddings.shape[1] as number, data: embeddings.data },
-      maps: explainabilityMaps,
+      maps: lastMaps,
+      fits: firstMaps && lastMaps && inversionFits({ masks, firstMaps, lastMaps, diceLosses }),
     };
   }
 
