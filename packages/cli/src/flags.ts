@@ -137,6 +137,16 @@ export function modelFlag(description: string): Option {
 
 /** Adds the flags of every command that runs a model, but for `--model`. */
 export function addModelFlags(command: Command): Command {
+  return addRunFlags(command).addOption(
+    new Option(
+      "--save-tensors <file>",
+      "write inputs and outputs of the model, under Hugging Face's names, as safetensors",
+    ).argParser(filledText("a file name")),
+  );
+}
+
+/** Adds the flags that say where and how models run. */
+export function addRunFlags(command: Command): Command {
   return command
     .addOption(
       new Option("--dtype <type>", "type of the weights on the GPU").choices(["f32", "f16"]).default("f32"),
@@ -144,12 +154,6 @@ export function addModelFlags(command: Command): Command {
     .addOption(adapterFlag())
     .addOption(memoryFlag())
     .addOption(jsonFlag())
-    .addOption(
-      new Option(
-        "--save-tensors <file>",
-        "write inputs and outputs of the model, under Hugging Face's names, as safetensors",
-      ).argParser(filledText("a file name")),
-    )
     .addOption(new Option("--profile", "print the GPU time of every op on stderr"))
     .addOption(verboseFlag());
 }

@@ -36,18 +36,30 @@ export async function checkOutputs(flags: OutputFlags, read: readonly string[]):
     ["--save-picture", flags.savePicture],
     ["--save-coco", flags.saveCoco],
   ] as const;
+  await checkFiles(files, [flags.model], read);
+  if (flags.saveMasks !== undefined) await checkMaskFolder(flags.saveMasks, flags.model);
+}
+
+/**
+ * Throws where one of `files` (a flag, and the file that it names) cannot be written: places that cannot be written to, the
+ * same file twice, files of models, and files that are read.
+ */
+export async function checkFiles(
+  files: readonly (readonly [flag: string, file: string | undefined])[],
+  models: readonly (string | undefined)[],
+  read: readonly string[],
+): Promise<void> {
   const inputs = new Set(await Promise.all(read.map(canonical)));
   const taken = new Map<string, string>();
   for (const [flag, file] of files) {
     if (file === undefined) continue;
-    await checkSaveTarget(file, flags.model, flag);
+    for (const model of models) await checkSaveTarget(file, model, flag);
     const path = await canonical(file);
     if (inputs.has(path)) throw new UsageError(`${flag} ${file} would replace a file that is read`);
     const other = taken.get(path);
     if (other) throw new UsageError(`${flag} ${file} is the file of ${other} too`);
     taken.set(path, flag);
   }
-  if (flags.saveMasks !== undefined) await checkMaskFolder(flags.saveMasks, flags.model);
 }
 
 async function checkMaskFolder(folder: string, model: string | undefined): Promise<void> {
@@ -75,7 +87,8 @@ async function canonical(path: string): Promise<string> {
   return join(folder, basename(path));
 }
 
-interface PendingFile {
+/** A file that a flag names, and how it is written. */
+export interface PendingFile {
   readonly flag: string;
   readonly file: string;
   readonly write: (to: string) => Promise<void>;
@@ -119,7 +132,7 @@ export async function writeOutputs(flags: OutputFlags, outputs: Outputs, signal:
 }
 
 /** Writes all files under temporary names beside their places and renames them when all are there. */
-async function writeAll(files: readonly PendingFile[], signal: AbortSignal): Promise<void> {
+export async function writeAll(files: readonly PendingFile[], signal: AbortSignal): Promise<void> {
   const suffix = `.${randomBytes(6).toString("hex")}.tmp`;
   try {
     for (const { flag, file, write } of files) {

@@ -10,6 +10,11 @@ export function report(output: ModelOutput, human: string, flags: ModelFlags, io
   if ("savedPicture" in output) say(io, `picture saved in ${output.savedPicture}`);
   if ("savedMasks" in output) say(io, `masks saved in ${output.savedMasks}`);
   if ("savedCoco" in output) say(io, `COCO JSON saved in ${output.savedCoco}`);
+  reportCost(output, flags, io);
+}
+
+/** What a run took, where the flags ask for it. */
+export function reportCost(output: CommonOutput, flags: Pick<ModelFlags, "verbose">, io: Io): void {
   if (output.profile) io.stderr.write(formatProfile(output.profile));
   if (flags.verbose) say(io, formatCost(output));
 }

@@ -6,6 +6,7 @@ import { composeCommand } from "./commands/compose.ts";
 import { detectCommand } from "./commands/detect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { encodeCommand } from "./commands/encode.ts";
+import { evalCommand } from "./commands/eval.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { invertCommand } from "./commands/invert.ts";
@@ -16,6 +17,7 @@ import { type Io, say } from "./io.ts";
 
 export * from "./coco/index.ts";
 export { embeddedCheckpoint } from "./embedded.ts";
+export type * from "./eval/index.ts";
 export type * from "./output.ts";
 export * from "./scenes/index.ts";
 
@@ -48,6 +50,7 @@ function program(io: Io): Command {
     .addCommand(segmentCommand(io))
     .addCommand(invertCommand(io))
     .addCommand(composeCommand(io))
+    .addCommand(evalCommand(io))
     .addCommand(inspectCommand(io))
     .addCommand(scenesCommand(io))
     .addCommand(doctorCommand(io));

@@ -30,6 +30,12 @@ export function drawSvg({ width, height }: Size, elements: readonly string[]): O
   return { width: image.width, height: image.height, data: image.pixels };
 }
 
+/** A whole SVG document as PNG, `scale` pixels for each of its units, on a white ground. */
+export function rasterize(svg: string, scale = 2): Uint8Array {
+  const fitTo = { mode: "zoom", value: scale } as const;
+  return new Resvg(svg, { ...options(), fitTo, background: "white" }).render().asPng();
+}
+
 function document({ width, height }: Size, body: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${body}</svg>`;
 }

@@ -1,0 +1,95 @@
+import type { Device } from "@mask-llava/runtime";
+import type { Io } from "../io.ts";
+import { findMaskLlavaFolder, openModelFolder, requireMaskLlavaFolder } from "../model-folder.ts";
+import {
+  type Configuration,
+  compareConfiguration,
+  llavaConfiguration,
+  maskLlavaConfigurations,
+} from "./configurations.ts";
+import type { EvalSet } from "./dataset.ts";
+import type { Row } from "./evaluate.ts";
+import { fingerprint, folderFingerprint } from "./fingerprint.ts";
+import { type EvalFlags, refuseMaskLlavaFlags } from "./flags.ts";
+import { llavaRespondent, maskLlavaRespondent, type Respondent } from "./respondents.ts";
+
+/** A checkpoint to load, and what to ask it with. */
+export interface Planned {
+  /** The checkpoint's folder. */
+  readonly model: string;
+  readonly configurations: readonly Configuration[];
+  readonly load: (device: Device) => Promise<Respondent>;
+}
+
+/** The checkpoints that the flags name, `--model` first. Nothing is loaded yet. */
+export async function planRun(flags: EvalFlags, io: Io): Promise<Planned[]> {
+  const { compare = [], baseline } = flags;
+  const planned = [await planModel(flags, io)];
+  for (const { name, folder: model } of compare) {
+    const folder = await requireMaskLlavaFolder(model);
+    const configurations = [compareConfiguration(name)];
+    planned.push({
+      model,
+      configurations,
+      load: (device) => maskLlavaRespondent(device, folder, configurations, flags, io),
+    });
+  }
+  if (baseline !== undefined) {
+    const { folder } = await openModelFolder(baseline, ["llava"]);
+    const configuration = llavaConfiguration("baseline");
+    planned.push({
+      model: baseline,
+      configurations: [configuration],
+      load: (device) => llavaRespondent(device, folder, configuration, flags, io),
+    });
+  }
+  return planned;
+}
+
+async function planModel(flags: EvalFlags, io: Io): Promise<Planned> {
+  const maskLlava = flags.model === undefined ? undefined : await findMaskLlavaFolder(flags.model);
+  if (maskLlava) {
+    const configurations = maskLlavaConfigurations(flags);
+    return {
+      model: maskLlava.name,
+      configurations,
+      load: (device) => maskLlavaRespondent(device, maskLlava, configurations, flags, io),
+    };
+  }
+  const { folder } = await openModelFolder(flags.model, ["llava"]);
+  refuseMaskLlavaFlags(flags);
+  const configuration = llavaConfiguration("main");
+  return {
+    model: folder.name,
+    configurations: [configuration],
+    load: (device) => llavaRespondent(device, folder, configuration, flags, io),
+  };
+}
+
+/** Rows of the table, each with what names it in the file of answers: content is read only where there is one. */
+export async function rowsOf(
+  planned: readonly Planned[],
+  dataset: EvalSet,
+  flags: EvalFlags,
+  signal: AbortSignal,
+): Promise<Row[]> {
+  const { suffix = "", maxNewTokens = null, dtype, answers } = flags;
+  const rows: Row[] = [];
+  for (const { model, configurations } of planned) {
+    const checkpoint = answers === undefined ? "" : await folderFingerprint(model, signal);
+    for (const configuration of configurations) {
+      const { name, role, tokens, dropPolicy, compose } = configuration;
+      const settings = fingerprint(JSON.stringify({ role, compose, suffix, maxNewTokens, dtype }));
+      const mark = {
+        dataset: dataset.fingerprint,
+        checkpoint,
+        configuration: name,
+        tokens,
+        drop_policy: dropPolicy,
+        settings,
+      };
+      rows.push({ configuration, model, mark });
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,65 @@
+import { dirname, join } from "node:path";
+import { ConfigError } from "@mask-llava/models";
+import { z } from "zod";
+import type { EvalPicture, EvalQuestion } from "./dataset.ts";
+import { parseJsonLines, requireText } from "./json-lines.ts";
+
+const text = z.string().min(1);
+const answers = z.union([text, z.array(text).min(1)]);
+
+/** A line of a question file, as LLaVA's evaluation files have them; what else it holds is not read. */
+const lineSchema = z
+  .looseObject({
+    question_id: z.union([text, z.int()]),
+    image: text,
+    text: text.optional(),
+    question: text.optional(),
+    answer: answers.optional(),
+    answers: answers.optional(),
+    kind: text.optional(),
+    category: text.optional(),
+  })
+  .refine((line) => (line.text === undefined) !== (line.question === undefined), {
+    path: ["question"],
+    message: "must be there, or text, and not both",
+  })
+  .refine((line) => (line.answer === undefined) !== (line.answers === undefined), {
+    path: ["answer"],
+    message: "must be there, or answers, and not both",
+  });
+
+/** Kind of questions that have none. */
+const noKind = "question";
+
+/**
+ * Questions of a JSONL file, put together by their pictures, in the order of each picture's first question.
+ * @throws ConfigError naming file, line and field
+ */
+export async function readQuestions(
+  file: string,
+  imageFolder = dirname(file),
+): Promise<{ pictures: { where: string; picture: EvalPicture }[]; text: string }> {
+  const content = await requireText(file);
+  const byImage = new Map<string, { where: string; questions: EvalQuestion[] }>();
+  const ids = new Map<string, string>();
+  for (const { where, value } of parseJsonLines(content, lineSchema, file)) {
+    const id = String(value.question_id);
+    const before = ids.get(id);
+    if (before) throw new ConfigError(where, "question_id", `${id} is that of ${before} too`);
+    ids.set(id, where);
+    const path = join(imageFolder, value.image);
+    const known = byImage.get(path) ?? { where, questions: [] };
+    byImage.set(path, known);
+    known.questions.push({
+      id,
+      text: (value.text ?? value.question) as string,
+      answers: [value.answers ?? (value.answer as string)].flat(),
+      kind: value.kind ?? value.category ?? noKind,
+    });
+  }
+  if (ids.size === 0) throw new ConfigError(file, "", "holds no question");
+  const pictures = [...byImage].map(([path, { where, questions }]) => {
+    return { where, picture: { file: path, questions } };
+  });
+  return { pictures, text: content };
+}
