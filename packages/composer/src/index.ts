@@ -6,7 +6,15 @@ export { ComposeError } from "./errors.ts";
 export type { HostRows, HostValues } from "./host-rows.ts";
 export type { InversionFit } from "./inversion-fit.ts";
 export * from "./mask-llava.ts";
-export { backgroundMask, boxMask, distinctMasks, type Mask, maskArea, maskIou } from "./masks.ts";
+export {
+  backgroundMask,
+  boxMask,
+  distinctMasks,
+  type Mask,
+  maskArea,
+  maskIou,
+  patchCoverage,
+} from "./masks.ts";
 export type { FoundObject, GivenObjects } from "./objects.ts";
 export { type CheckpointParts, findParts } from "./parts.ts";
 export { poolingMatrix } from "./pool.ts";

@@ -1,4 +1,6 @@
 import {
+  type BatchControls,
+  type BatchedGeneration,
   expandPrompt,
   type Folder,
   type GenerateControls,
@@ -9,6 +11,7 @@ import {
   type ModelLoadOptions,
   type Pixels,
   type ProcessedImage,
+  type PromptFamily,
   picturePrompt,
   splicedSource,
   Turns,
@@ -70,6 +73,20 @@ export interface MaskLlavaAnswer extends Omit<Generation, "timings"> {
   readonly timings: Composed["timings"] & Generation["timings"];
 }
 
+/** Questions about a picture's tokens within one budget. */
+export interface PictureQuestions extends BudgetOptions {
+  readonly questions: readonly string[];
+  readonly dropPolicy?: DropPolicy | undefined;
+  readonly dropSeed?: number | undefined;
+}
+
+/** Answers to `PictureQuestions`. */
+export interface PictureAnswers {
+  readonly composed: Composed;
+  /** One a question, with the prompt that was made of it. */
+  readonly answers: readonly (BatchedGeneration & { readonly prompt: string })[];
+}
+
 /** Pictures whose image work is remembered. */
 const rememberedPictures = 8;
 
@@ -109,6 +126,11 @@ export class MaskLlava implements Disposable {
     return this.#networks.settings;
   }
 
+  /** Side of a patch of the vision tower, in pixels of what it sees. */
+  get patchSize(): number {
+    return this.#networks.clip.vision.config.patch_size;
+  }
+
   get language(): LanguageModel {
     return this.#networks.language;
   }
@@ -145,6 +167,54 @@ export class MaskLlava implements Disposable {
         return { ...answer, composed, timings: { ...composed.timings, ...answer.timings } };
       } finally {
         embeds.dispose();
+      }
+    });
+  }
+
+  /**
+   * Answers questions about a picture within several budgets, each answer as `ask` gives it but for the rounding of sums. The
+   * picture is analysed once, each budget's tokens are run once, and all answers are decoded side by side.
+   * @returns answers of each request; milliseconds of all together
+   */
+  askAll(
+    picture: Pixels,
+    requests: readonly PictureQuestions[],
+    options: GenerationOptions & BatchControls = {},
+  ): Promise<{ readonly replies: PictureAnswers[]; readonly timings: MaskLlavaAnswer["timings"] }> {
+    return this.#turns.take(async () => {
+      const { language } = this.#networks;
+      const { signal } = options;
+      const { analysis } = await this.#analyse(picture, { signal });
+      const imageTokenId = this.#imageTokenId;
+      const families: (PromptFamily & { readonly visual: Tensor })[] = [];
+      const parts: { composed: Composed; texts: string[] }[] = [];
+      try {
+        let compose = 0;
+        for (const { questions, ...budget } of requests) {
+          const { composed, embeds: visual } = await this.#compose(picture, { ...budget, signal });
+          compose += composed.timings.compose;
+          const family = { prompts: [] as number[][], visual, imageTokenId };
+          families.push(family);
+          const texts: string[] = [];
+          parts.push({ composed, texts });
+          for (const question of questions) {
+            const text = await picturePrompt(language.chatTemplate, question, 1);
+            texts.push(text);
+            const visualTokens = [composed.kinds.length];
+            family.prompts.push(expandPrompt(text, language.tokenizer, { imageTokenId, visualTokens }));
+          }
+        }
+        const { generations, timings } = await language.continueAll(families, options);
+        const replies = parts.map(({ composed, texts }, r): PictureAnswers => {
+          const answers = texts.map((prompt, i) => ({
+            ...(generations[r]?.[i] as BatchedGeneration),
+            prompt,
+          }));
+          return { composed, answers };
+        });
+        return { replies, timings: { ...analysis.timings, compose, ...timings } };
+      } finally {
+        for (const { visual } of families) visual.dispose();
       }
     });
   }

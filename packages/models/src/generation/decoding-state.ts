@@ -1,15 +1,31 @@
 import { advance, type Device, type Recorder, sample, settingsCount, type Tensor } from "@mask-llava/runtime";
 import type { GenerationSettings } from "../text/index.ts";
 
+/** A sequence whose next token is to be chosen. */
+export interface DecodedSequence {
+  /** Prompt and new tokens so far; at least one. */
+  readonly ids: readonly number[];
+  /** Of the random numbers, where tokens are drawn. */
+  readonly seed: number;
+  /** New tokens among the ids: as many random numbers are spent. Default 0. */
+  readonly drawn?: number;
+}
+
+/** Stands in rows that hold no sequence; what they compute is not read. */
+const noSequence: DecodedSequence = { ids: [0], seed: 0 };
+
 /**
- * What decoding one sequence needs on the GPU besides its KV cache. Programs read and write it, so that a step replays
+ * What decoding sequences needs on the GPU besides their KV cache. Programs read and write it, so that a step replays
  * without the host; the caller disposes it.
  */
 export class DecodingState implements Disposable {
-  /** u32 [1]: the last token, which the next step embeds. */
+  /** u32 [B]: each sequence's last token, which the next step embeds. */
   readonly last: Tensor;
-  /** u32 [1]: its position. */
+  /** u32 [B]: its position. */
   readonly position: Tensor;
+  readonly #device: Device;
+  readonly #batch: number;
+  readonly #capacity: number;
   readonly #tensors: {
     history: Tensor;
     length: Tensor;
@@ -21,28 +37,28 @@ export class DecodingState implements Disposable {
   readonly #draw: boolean;
   readonly #penalty: boolean;
 
-  /** @param promptIds what stands before the first new token @param capacity most tokens of prompt and answer */
+  /** @param options.capacity most tokens of prompt and answer of a sequence @param options.batch sequences, default 1 */
   constructor(
     device: Device,
-    promptIds: readonly number[],
     settings: GenerationSettings,
-    options: { capacity: number; seed: number },
+    options: { readonly capacity: number; readonly batch?: number },
   ) {
-    const words = (label: string, shape: number[], values: readonly number[]) =>
-      device.tensor({ shape, dtype: "u32", label: `decoding.${label}` }, Uint32Array.from(values));
+    const { capacity, batch = 1 } = options;
+    const words = (label: string, shape: number[], values?: readonly number[]) =>
+      device.tensor({ shape, dtype: "u32", label: `decoding.${label}` }, values && Uint32Array.from(values));
     const { doSample, temperature, topK, topP, minP, repetitionPenalty, eosTokenIds } = settings;
+    this.#device = device;
+    this.#batch = batch;
+    this.#capacity = capacity;
     this.#draw = doSample;
     this.#penalty = repetitionPenalty !== 1;
-    this.last = words("last", [1], [0]);
-    // advancing by the first new token, which prefill chooses, gives its position
-    this.position = words("position", [1], [promptIds.length - 1]);
-    const history = device.tensor({ shape: [1, options.capacity], dtype: "u32", label: "decoding.history" });
-    device.write(history, Uint32Array.from(promptIds));
+    this.last = words("last", [batch]);
+    this.position = words("position", [batch]);
     this.#tensors = {
-      history,
-      length: words("length", [1], [promptIds.length]),
-      random: words("random", [1, 2], [options.seed, 0]),
-      done: words("done", [1], [0]),
+      history: words("history", [batch, capacity]),
+      length: words("length", [batch]),
+      random: words("random", [batch, 2]),
+      done: words("done", [batch]),
       eos: words("eos", [Math.max(1, eosTokenIds.length)], eosTokenIds.length ? eosTokenIds : [0xfffffffe]),
       settings: device.tensor(
         { shape: [settingsCount], dtype: "f32", label: "decoding.settings" },
@@ -51,14 +67,46 @@ export class DecodingState implements Disposable {
     };
   }
 
-  /** Chooses the next token from logits [1, V] and moves the state on. Returns the token, u32 [1]. */
+  /** Sets the first rows to sequences, at most as many as there are rows. */
+  begin(sequences: readonly DecodedSequence[]): void {
+    const rows = Array.from({ length: this.#batch }, (_, b) => sequences[b] ?? noSequence);
+    const write = (tensor: Tensor, values: readonly number[]) =>
+      this.#device.write(tensor, Uint32Array.from(values));
+    const { history, length, random, done } = this.#tensors;
+    write(
+      this.last,
+      rows.map(({ ids }) => ids.at(-1) as number),
+    );
+    // advancing by the next token gives its position
+    write(
+      this.position,
+      rows.map(({ ids }) => ids.length - 1),
+    );
+    write(
+      length,
+      rows.map(({ ids }) => ids.length),
+    );
+    write(
+      random,
+      rows.flatMap(({ seed, drawn = 0 }) => [seed, drawn]),
+    );
+    write(
+      done,
+      rows.map(() => 0),
+    );
+    const ids = new Uint32Array(this.#batch * this.#capacity);
+    for (const [b, row] of rows.entries()) ids.set(row.ids, b * this.#capacity);
+    this.#device.write(history, ids);
+  }
+
+  /** Chooses the next tokens from logits [B, V] and moves the state on. Returns the tokens, u32 [B]. */
   step(cmd: Recorder, logits: Tensor): Tensor {
     const { history, length, random, done, eos, settings } = this.#tensors;
     const token = sample(
       cmd,
       { logits, history, length, random, settings },
       { draw: this.#draw, penalty: this.#penalty },
-    ); // [1]
+    ); // [B]
     advance(cmd, { token, eos, last: this.last, history, length, position: this.position, random, done });
     return token;
   }

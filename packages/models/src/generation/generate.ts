@@ -77,7 +77,8 @@ export async function generate(
     capacity,
     ...(cacheDtype ? { dtype: cacheDtype } : {}),
   });
-  using state = new DecodingState(device, ids, settings, { capacity, seed });
+  using state = new DecodingState(device, settings, { capacity });
+  state.begin([{ ids, seed }]);
 
   const started = performance.now();
   const prompt = await prefill(device, network, source, cache, state, controls);
@@ -107,7 +108,11 @@ export async function generate(
 }
 
 /** New tokens that may follow; throws where there is no room for one, or an id is not in the vocabulary. */
-function checkPrompt(ids: readonly number[], network: LlamaNetwork, settings: GenerationSettings): number {
+export function checkPrompt(
+  ids: readonly number[],
+  network: LlamaNetwork,
+  settings: GenerationSettings,
+): number {
   const { max_position_embeddings: context, vocab_size: vocabulary } = network.config;
   if (ids.length === 0) throw new PromptError("the prompt has no tokens");
   const outside = ids.find((id) => id >= vocabulary);

@@ -26,6 +26,12 @@ import {
   type TemplateRenderer,
   Tokenizer,
 } from "../text/index.ts";
+import {
+  type BatchControls,
+  BatchedContinuation,
+  type BatchedGenerations,
+  type PromptFamily,
+} from "./batch/index.ts";
 import { type GenerateControls, type Generation, generate, type PromptSource } from "./generate.ts";
 
 export interface ModelLoadOptions extends CheckpointOptions, UploadOptions {
@@ -43,6 +49,7 @@ export class LanguageModel implements Disposable {
   readonly #folder: Folder;
   readonly #checkpoint: Checkpoint;
   readonly #rope: RopeTable;
+  readonly #batched: BatchedContinuation;
 
   private constructor(init: {
     folder: Folder;
@@ -60,6 +67,7 @@ export class LanguageModel implements Disposable {
     this.#folder = init.folder;
     this.#checkpoint = init.checkpoint;
     this.#rope = init.rope;
+    this.#batched = new BatchedContinuation(this.device, init.folder, this.network, this.tokenizer);
   }
 
   /** Loads a LLaMA folder, or the decoder of a LLaVA folder. */
@@ -97,7 +105,19 @@ export class LanguageModel implements Disposable {
     return generate(this.device, this.network, this.tokenizer, source, settings, controls);
   }
 
+  /**
+   * Continues many prompts at once, each as `continue` does but for the rounding of sums: what prompts of a family have in
+   * common is run once, and all of them are decoded side by side.
+   */
+  continueAll(
+    families: readonly PromptFamily[],
+    options: GenerationOptions & BatchControls = {},
+  ): Promise<BatchedGenerations> {
+    return this.#batched.continueAll(families, options);
+  }
+
   dispose(): void {
+    this.#batched.dispose();
     this.#checkpoint.dispose();
     this.#rope.inverseFrequencies.dispose();
   }

@@ -1,6 +1,9 @@
 import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
 import { Checkpoint, type Folder, parseConfig, requireJson } from "../checkpoint/index.ts";
 import {
+  type BatchControls,
+  BatchedContinuation,
+  type BatchedGeneration,
   type GenerateControls,
   type Generation,
   generate,
@@ -48,6 +51,15 @@ export interface LlavaAnswer extends Omit<Generation, "timings"> {
   };
 }
 
+/** Answers to prompts about one picture. */
+export interface LlavaAnswers {
+  /** One a prompt. */
+  readonly answers: readonly BatchedGeneration[];
+  readonly visualTokens: number;
+  /** Wall milliseconds, of all together. */
+  readonly timings: LlavaAnswer["timings"];
+}
+
 export interface LlavaControls extends GenerateControls {
   /** Also read the image features back. */
   readonly imageFeatures?: boolean | undefined;
@@ -65,6 +77,7 @@ export class Llava implements Disposable {
   readonly #checkpoint: Checkpoint;
   readonly #rope: RopeTable;
   readonly #image: PixelProgram<readonly [Tensor]>;
+  readonly #batched: BatchedContinuation;
   /** Image features stay in the program's memory until the prompt has taken them. */
   readonly #turns = new Turns();
 
@@ -86,6 +99,8 @@ export class Llava implements Disposable {
     this.#checkpoint = init.checkpoint;
     this.#rope = init.rope;
     this.network = new LlavaNetwork(init.checkpoint.weights, init.config, init.rope);
+    const { language } = this.network;
+    this.#batched = new BatchedContinuation(this.device, init.folder, language, this.tokenizer);
     this.#image = new PixelProgram(this.device, "llava vision", (cmd, pixels) => [
       this.network.imageFeatures(cmd, pixels), // [I, n, D]
     ]);
@@ -130,6 +145,40 @@ export class Llava implements Disposable {
     return this.#turns.take(() => this.#answer(question, options));
   }
 
+  /**
+   * Answers prompts about one picture, each with one `<image>` mark, as `ask` does one by one but for the rounding of sums: the
+   * picture and what the prompts have in common are run once.
+   */
+  askAll(
+    picture: Pixels,
+    prompts: readonly string[],
+    options: GenerationOptions & BatchControls = {},
+  ): Promise<LlavaAnswers> {
+    return this.#turns.take(async () => {
+      const { imageTokenId } = this.config;
+      const { visualTokens } = this.network;
+      const ids = prompts.map((prompt) =>
+        expandPrompt(prompt, this.tokenizer, { imageTokenId, visualTokens: [visualTokens] }),
+      );
+      const started = performance.now();
+      const processed = this.processor.process(picture);
+      const encodeStarted = performance.now();
+      const features = await this.#encode([processed]); // [1, n, D]
+      await this.device.idle();
+      const encode = performance.now() - encodeStarted;
+      const visual = features.reshape([visualTokens, -1]); // [n, D]
+      const { generations, timings } = await this.#batched.continueAll(
+        [{ prompts: ids, visual, imageTokenId }],
+        options,
+      );
+      return {
+        answers: generations[0] ?? [],
+        visualTokens,
+        timings: { process: encodeStarted - started, encode, ...timings },
+      };
+    });
+  }
+
   async #answer(question: LlavaQuestion, options: GenerationOptions & LlavaControls): Promise<LlavaAnswer> {
     const { imageFeatures: wantFeatures, ...rest } = options;
     const { settings, controls } = await splitOptions(this.#folder, rest);
@@ -166,6 +215,7 @@ export class Llava implements Disposable {
   }
 
   dispose(): void {
+    this.#batched.dispose();
     this.#image.dispose();
     this.#checkpoint.dispose();
     this.#rope.inverseFrequencies.dispose();

@@ -26,7 +26,7 @@ export function promptRuns(ids: readonly number[], imageTokenId: number): Prompt
 /**
  * The decoder's input for a stretch of the prompt: text embeddings, with visual tokens where the prompt has them, in order.
  * @param text embeddings of the stretch's text tokens alone, in order [Tt, D]; undefined where there are none
- * @param visual visual tokens of all pictures, in order [Tv, D]
+ * @param visual visual tokens of all pictures, in order [Tv, D]; undefined where there are none
  * @param visualStart how many of them stand before the stretch
  * @returns [1, T, D]
  */
@@ -34,7 +34,7 @@ export function splice(
   cmd: Recorder,
   runs: readonly PromptRun[],
   text: Tensor | undefined,
-  visual: Tensor,
+  visual: Tensor | undefined,
   visualStart = 0,
 ): Tensor {
   const next = { text: 0, visual: visualStart };

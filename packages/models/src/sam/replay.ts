@@ -1,4 +1,5 @@
 import type { Device, Program, Recorder, Tensor } from "@mask-llava/runtime";
+import { copyBytes } from "../nn/index.ts";
 
 /** A program with the tensors that it reads and those that it writes. */
 export interface Recorded<I extends string, O extends string> {
@@ -64,8 +65,10 @@ export interface RowCopy {
 /** Copies rows of `width` f32 on the GPU, after everything that was submitted before. */
 export function copyRows(device: Device, width: number, copies: readonly RowCopy[]): void {
   const bytes = 4 * width;
-  const encoder = device.gpuDevice.createCommandEncoder({ label: "copy rows" });
-  for (const { from, fromRow, to, toRow } of copies)
-    encoder.copyBufferToBuffer(from.buffer(), fromRow * bytes, to.buffer(), toRow * bytes, bytes);
-  device.submit(encoder);
+  copyBytes(
+    device,
+    copies.map(({ from, fromRow, to, toRow }) => {
+      return { from, fromByte: fromRow * bytes, to, toByte: toRow * bytes, bytes };
+    }),
+  );
 }

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { sharedPrefixes } from "./prompt-families.ts";
+import { batchClass, capacityClass, endingClass } from "./size-classes.ts";
+
+const image = 9;
+
+function cuts(prompts: number[][]) {
+  return sharedPrefixes({ prompts, imageTokenId: image }).map(({ prefix, members }) => ({ prefix, members }));
+}
+
+test("a family is cut where its prompts part ways, and every prompt keeps its last id", () => {
+  expect(
+    cuts([
+      [1, image, 2, 3],
+      [1, image, 4],
+      [1, image, 2],
+    ]),
+  ).toEqual([{ prefix: [1, image], members: [0, 1, 2] }]);
+  expect(
+    cuts([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]),
+  ).toEqual([{ prefix: [1, 2], members: [0, 1] }]);
+  expect(
+    cuts([
+      [1, 2],
+      [1, 2, 3],
+    ]),
+  ).toEqual([{ prefix: [1], members: [0, 1] }]);
+  expect(cuts([[1, 2], [3]])).toEqual([{ prefix: [], members: [0, 1] }]);
+  expect(cuts([[1, 2, 3]])).toEqual([{ prefix: [1, 2], members: [0] }]);
+  expect(cuts([])).toEqual([]);
+});
+
+test("prompts with visual tokens in their endings, or with long endings, share nothing", () => {
+  expect(
+    cuts([
+      [1, 2, image, 3],
+      [1, 4, image, 5],
+    ]),
+  ).toEqual([
+    { prefix: [1, 2, image], members: [0] },
+    { prefix: [1, 4, image], members: [1] },
+  ]);
+  const long = Array.from({ length: 300 }, (_, i) => 10 + i);
+  expect(
+    cuts([
+      [1, ...long],
+      [1, 2],
+    ]).map(({ members }) => members),
+  ).toEqual([[0], [1]]);
+});
+
+test("classes hold what they are for, and waste at most half of it", () => {
+  for (let n = 1; n < 500; n++) {
+    expect(batchClass(n)).toBeGreaterThanOrEqual(n);
+    expect(batchClass(n)).toBeLessThanOrEqual(1.5 * n);
+    expect(capacityClass(n) - n).toBeLessThan(32);
+    expect(endingClass(n) - n).toBeLessThan(4);
+    expect(Math.min(capacityClass(n), endingClass(n))).toBeGreaterThanOrEqual(n);
+  }
+});

@@ -1,0 +1,50 @@
+import type { Tensor } from "@mask-llava/runtime";
+
+/** Prompts that are alike but for their ends, such as questions about the same visual tokens. */
+export interface PromptFamily {
+  /** One id a position; visual tokens have `imageTokenId`. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Visual tokens of every prompt, in order [Tv, D]; absent: text alone. */
+  readonly visual?: Tensor | undefined;
+  readonly imageTokenId?: number | undefined;
+}
+
+/** Prompts that share their first ids. */
+export interface SharedPrefix {
+  readonly family: PromptFamily;
+  /** Ids that are run once for all; may be none. */
+  readonly prefix: readonly number[];
+  /** Which prompts of the family. */
+  readonly members: readonly number[];
+}
+
+/** Endings beyond this many tokens are not run side by side, as their padding would cost more than it saves. */
+const longestEnding = 256;
+
+/**
+ * Cuts a family where its prompts part ways. The last id of a prompt is always of its ending: its logits choose the first new
+ * token. Prompts with visual tokens in their endings, or with long endings, share nothing.
+ */
+export function sharedPrefixes(family: PromptFamily): SharedPrefix[] {
+  const { prompts, imageTokenId } = family;
+  if (prompts.length === 0) return [];
+  const common = commonLength(prompts);
+  const apart = prompts.some((prompt) => {
+    const ending = prompt.slice(common);
+    return ending.length > longestEnding || (imageTokenId !== undefined && ending.includes(imageTokenId));
+  });
+  if (!apart) {
+    return [{ family, prefix: prompts[0]?.slice(0, common) ?? [], members: prompts.map((_, i) => i) }];
+  }
+  return prompts.map((prompt, i) => ({ family, prefix: prompt.slice(0, -1), members: [i] }));
+}
+
+/** Ids that all prompts begin with, at most one less than the shortest has. */
+function commonLength(prompts: readonly (readonly number[])[]): number {
+  const most = Math.min(...prompts.map(({ length }) => length)) - 1;
+  const [first] = prompts;
+  for (let i = 0; i < most; i++) {
+    if (prompts.some((prompt) => prompt[i] !== first?.[i])) return i;
+  }
+  return Math.max(0, most);
+}
