@@ -1,19 +1,24 @@
+import type { MaskLlava } from "@mask-llava/composer";
+import type { Device } from "@mask-llava/runtime";
 import { Command } from "commander";
 import type { AnswerLine } from "../eval/answer-line.ts";
 import { AnswersFile } from "../eval/answers-file.ts";
-import type { EvalPicture } from "../eval/dataset.ts";
+import type { EvalPicture, EvalSet } from "../eval/dataset.ts";
 import type { EvalOutput } from "../eval/eval-output.ts";
-import { evaluate, expectedLines, picturesDone, type Row } from "../eval/evaluate.ts";
+import { type Evaluation, evaluate, expectedLines, picturesDone, type Row } from "../eval/evaluate.ts";
 import { addEvalFlags, checkEvalFlags, type EvalFlags } from "../eval/flags.ts";
 import { measure } from "../eval/measure.ts";
-import { openDataset } from "../eval/open-dataset.ts";
+import { openDataset, openScenes } from "../eval/open-dataset.ts";
 import { checkEvalOutputs, writeEvalOutputs } from "../eval/outputs.ts";
-import { planRun, rowsOf } from "../eval/plan.ts";
+import type { Probing } from "../eval/picture-measures.ts";
+import { type Planned, planRun, rowsOf } from "../eval/plan.ts";
+import { trainProbes } from "../eval/probe/train-probes.ts";
 import type { Respondent } from "../eval/respondents.ts";
 import { formatTables } from "../eval/table.ts";
 import { addRunFlags, modelFlag } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
 import { type Io, say } from "../io.ts";
+import type { CommonOutput } from "../output.ts";
 import { withProgress } from "../progress.ts";
 import { reportCost } from "../report.ts";
 import { Stopwatch } from "../stopwatch.ts";
@@ -54,51 +59,80 @@ async function evaluateModel(flags: EvalFlags, io: Io): Promise<void> {
   checkEvalFlags(flags);
   await checkEvalOutputs(flags);
   const planned = await planRun(flags, io);
-  const dataset = await watch.time("readDataset", () => openDataset(flags.dataset, flags.imageFolder));
+  const [dataset, probeSet] = await watch.time("readDataset", async () => [
+    await openDataset(flags.dataset, flags.imageFolder),
+    flags.probeDataset === undefined ? undefined : await openScenes(flags.probeDataset),
+  ]);
   const pictures = dataset.pictures.slice(0, flags.limit);
-  const rows = await rowsOf(planned, dataset, flags, io.signal);
+  const rows = await rowsOf(planned, [dataset, probeSet], flags, io.signal);
   const { answers, lines: before } = await openAnswers(flags, pictures, rows);
-  const respondents: Respondent[] = [];
   try {
     await withDevice(flags, io, watch, async (device) => {
-      try {
-        const done = picturesDone(before.length, rows.length, pictures);
-        if (done > 0) say(io, `${done} of ${pictures.length} pictures have their answers already`);
-        const left = pictures.slice(done);
-        for (const { load } of left.length > 0 ? planned : []) {
-          respondents.push(await watch.time("load", () => load(device)));
-        }
-        const work = { pictures: left, respondents, rows, suffix: flags.suffix ?? "", answers };
-        const lines = await watch.time("evaluate", () =>
-          withProgress(
-            io.stderr,
-            "asking",
-            (onProgress) => evaluate(work, io.signal, onProgress),
-            (n) => `${n} answers`,
-          ),
-        );
-        const measured = measure([...before, ...lines], rows);
-        const output: EvalOutput = {
-          accuracy: measured.configurations[0]?.accuracy ?? 0,
-          command: "eval",
-          ...(await commonOutput(device, flags, watch)),
-          dataset: {
-            path: flags.dataset,
-            kind: dataset.kind,
-            pictures: pictures.length,
-            questions: pictures.reduce((sum, { questions }) => sum + questions.length, 0),
-            fingerprint: dataset.fingerprint,
-          },
-          ...measured,
-        };
-        await tell(output, flags, io);
-      } finally {
-        for (const respondent of respondents) respondent[Symbol.dispose]();
-      }
+      const done = picturesDone(before.length, rows.length, pictures);
+      if (done > 0) say(io, `${done} of ${pictures.length} pictures have their answers already`);
+      const work = { pictures: pictures.slice(done), rows, suffix: flags.suffix ?? "", answers };
+      const lines = done < pictures.length ? await askAll(device, planned, probeSet, work, io, watch) : [];
+      const output = outputOf([...before, ...lines], rows, dataset, pictures);
+      await tell({ ...output, ...(await commonOutput(device, flags, watch)) }, flags, io);
     });
   } finally {
     await answers?.close();
   }
+}
+
+/** Loads the checkpoints, trains probes, and asks. */
+async function askAll(
+  device: Device,
+  planned: readonly Planned[],
+  probeSet: EvalSet | undefined,
+  work: Omit<Evaluation, "respondents" | "probing">,
+  io: Io,
+  watch: Stopwatch,
+): Promise<AnswerLine[]> {
+  const respondents: Respondent[] = [];
+  try {
+    for (const { load } of planned) respondents.push(await watch.time("load", () => load(device)));
+    const maskLlava = respondents[0]?.maskLlava;
+    const probing =
+      probeSet && maskLlava && (await watch.time("probes", () => trainWithProgress(maskLlava, probeSet, io)));
+    return await watch.time("evaluate", () =>
+      withProgress(
+        io.stderr,
+        "asking",
+        (onProgress) => evaluate({ ...work, respondents, probing }, io.signal, onProgress),
+        (n) => `${n} answers`,
+      ),
+    );
+  } finally {
+    for (const respondent of respondents) respondent[Symbol.dispose]();
+  }
+}
+
+async function trainWithProgress(maskLlava: MaskLlava, { pictures }: EvalSet, io: Io): Promise<Probing> {
+  const probes = await withProgress(
+    io.stderr,
+    "looking at objects for probes",
+    (onProgress) => trainProbes(maskLlava, pictures, io.signal, onProgress),
+    (n) => `${n} scenes`,
+  );
+  return { probes, patchSize: maskLlava.patchSize };
+}
+
+/** What is told, but for what every command tells. The accuracy comes first. */
+function outputOf(
+  lines: readonly AnswerLine[],
+  rows: readonly Row[],
+  { path, kind, fingerprint }: EvalSet,
+  pictures: readonly EvalPicture[],
+): Omit<EvalOutput, keyof CommonOutput> {
+  const measured = measure(lines, rows);
+  const questions = pictures.reduce((sum, picture) => sum + picture.questions.length, 0);
+  return {
+    accuracy: measured.configurations[0]?.accuracy ?? 0,
+    command: "eval",
+    dataset: { path, kind, pictures: pictures.length, questions, fingerprint },
+    ...measured,
+  };
 }
 
 /** The file of `--answers`, and what it holds already with `--resume`. */

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { UsageError } from "../errors.ts";
 import type { AnswerLine, RunMark } from "./answer-line.ts";
@@ -15,10 +15,14 @@ export interface ExpectedLine {
  * that is being worked on.
  */
 export class AnswersFile {
+  readonly #file: string;
   readonly #handle: FileHandle;
+  #empty: boolean;
 
-  private constructor(handle: FileHandle) {
+  private constructor(file: string, handle: FileHandle, empty: boolean) {
+    this.#file = file;
     this.#handle = handle;
+    this.#empty = empty;
   }
 
   /** Makes a file. @throws UsageError where there is one */
@@ -29,7 +33,7 @@ export class AnswersFile {
       }
       throw new Error(`--answers ${file}: cannot be written: ${error.message}`, { cause: error });
     });
-    return new AnswersFile(handle);
+    return new AnswersFile(file, handle, true);
   }
 
   /**
@@ -47,15 +51,18 @@ export class AnswersFile {
     const handle = await open(file, "r+");
     await handle.truncate(bytes);
     await handle.close();
-    return { answers: new AnswersFile(await open(file, "a")), lines };
+    return { answers: new AnswersFile(file, await open(file, "a"), bytes === 0), lines };
   }
 
   async append(lines: readonly AnswerLine[]): Promise<void> {
+    this.#empty = false;
     await this.#handle.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  /** A file without any answer is not left behind. */
+  async close(): Promise<void> {
+    await this.#handle.close();
+    if (this.#empty) await rm(this.#file, { force: true });
   }
 }
 

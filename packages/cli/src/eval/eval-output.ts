@@ -1,6 +1,6 @@
 import type { CommonOutput } from "../output.ts";
 import type { EvalSet } from "./dataset.ts";
-import type { DetectionReport, InversionReport } from "./scene-report.ts";
+import type { DetectionReport, InversionReport, ProbeReport } from "./scene-report.ts";
 import type { ConfigurationResult } from "./tally.ts";
 
 /** What `mask-llava eval --json` prints. */
@@ -21,6 +21,8 @@ export interface EvalOutput extends CommonOutput {
   readonly detection?: DetectionReport;
   /** Of scenes, where object tokens are made by MaskInversion. */
   readonly inversion?: InversionReport;
+  /** With `--probe-dataset`. */
+  readonly probes?: ProbeReport;
   readonly speed: SpeedReport;
 }
 

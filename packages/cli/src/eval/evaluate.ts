@@ -4,7 +4,7 @@ import type { AnswerLine, RunMark } from "./answer-line.ts";
 import type { AnswersFile, ExpectedLine } from "./answers-file.ts";
 import type { Configuration } from "./configurations.ts";
 import type { EvalPicture } from "./dataset.ts";
-import { measureAnalysis } from "./picture-measures.ts";
+import { measureAnalysis, type PictureMeasures, type Probing } from "./picture-measures.ts";
 import type { Reply, Respondent } from "./respondents.ts";
 import { isRight } from "./scoring.ts";
 
@@ -36,8 +36,10 @@ export interface Evaluation {
   readonly respondents: readonly Respondent[];
   /** Configurations of all respondents, in order. */
   readonly rows: readonly Row[];
+  /** Put behind every question. */
   readonly suffix: string;
   readonly answers: AnswersFile | undefined;
+  readonly probing: Probing | undefined;
 }
 
 /**
@@ -45,15 +47,16 @@ export interface Evaluation {
  * @returns the lines
  */
 export async function evaluate(
-  { pictures, respondents, rows, suffix, answers }: Evaluation,
+  evaluation: Evaluation,
   signal: AbortSignal,
   onProgress: OnProgress,
 ): Promise<AnswerLine[]> {
+  const { pictures, rows, answers } = evaluation;
   const lines: AnswerLine[] = [];
   const total = rows.length * pictures.reduce((sum, { questions }) => sum + questions.length, 0);
   for (const picture of pictures) {
     signal.throwIfAborted();
-    const own = await answerPicture(picture, respondents, rows, suffix, signal);
+    const own = await answerPicture(picture, evaluation, signal);
     await answers?.append(own);
     lines.push(...own);
     onProgress(lines.length, total);
@@ -63,9 +66,7 @@ export async function evaluate(
 
 async function answerPicture(
   picture: EvalPicture,
-  respondents: readonly Respondent[],
-  rows: readonly Row[],
-  suffix: string,
+  { respondents, rows, suffix, probing }: Evaluation,
   signal: AbortSignal,
 ): Promise<AnswerLine[]> {
   const started = performance.now();
@@ -73,14 +74,14 @@ async function answerPicture(
   const timings = new Map([["decodeImage", performance.now() - started]]);
   const texts = picture.questions.map(({ text }) => text + suffix);
   const replies: (readonly Reply[])[] = [];
-  let measures: ReturnType<typeof measureAnalysis> = {};
+  let measures: Omit<PictureMeasures, "timings"> = {};
   for (const [i, respondent] of respondents.entries()) {
     const given = await respondent.answer(pixels, texts, signal);
     signal.throwIfAborted();
     replies.push(...given.replies);
     for (const [stage, ms] of Object.entries(given.timings))
       timings.set(stage, (timings.get(stage) ?? 0) + ms);
-    if (i === 0 && given.analysis) measures = measureAnalysis(picture, given.analysis);
+    if (i === 0 && given.analysis) measures = measureAnalysis(picture, given.analysis, probing);
   }
   const lines = rows.flatMap((row, r) =>
     picture.questions.map((question, q): AnswerLine => {

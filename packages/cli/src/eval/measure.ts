@@ -2,14 +2,14 @@ import type { AnswerLine } from "./answer-line.ts";
 import type { EvalOutput, SpeedReport } from "./eval-output.ts";
 import type { Row } from "./evaluate.ts";
 import type { PictureMeasures } from "./picture-measures.ts";
-import { detectionReport, inversionReport } from "./scene-report.ts";
+import { detectionReport, inversionReport, probeReport } from "./scene-report.ts";
 import { Tally } from "./tally.ts";
 
 /** What lines of answers come to. */
 export function measure(
   lines: readonly AnswerLine[],
   rows: readonly Row[],
-): Pick<EvalOutput, "configurations" | "detection" | "inversion" | "speed"> {
+): Pick<EvalOutput, "configurations" | "detection" | "inversion" | "probes" | "speed"> {
   const tallies = new Map(rows.map((row) => [row.mark.configuration, new Tally()]));
   for (const line of lines) tallies.get(line.metadata.configuration)?.add(line);
   const configurations = rows.flatMap(
@@ -18,11 +18,13 @@ export function measure(
   const pictures = lines.flatMap(({ metadata }) => metadata.picture ?? []);
   const detection = detectionReport(pictures);
   const inversion = inversionReport(pictures);
+  const probes = probeReport(pictures);
   const newTokens = lines.reduce((sum, { metadata }) => sum + metadata.new_tokens, 0);
   return {
     configurations,
     ...(detection && { detection }),
     ...(inversion && { inversion }),
+    ...(probes && { probes }),
     speed: speedOf(pictures, lines.length, newTokens),
   };
 }

@@ -33,3 +33,11 @@ export async function openDataset(path: string, imageFolder?: string): Promise<E
     fingerprint: fingerprint(text, JSON.stringify(sizes)),
   };
 }
+
+/** `openDataset` of a folder of scenes. */
+export async function openScenes(folder: string): Promise<EvalSet> {
+  const opened = await openDataset(folder);
+  if (opened.kind === "scenes") return opened;
+  const expected = "a folder that `mask-llava scenes` wrote";
+  throw new ConfigError(folder, "", "holds no scenes", { found: "a file of questions", expected });
+}

@@ -66,20 +66,24 @@ async function planModel(flags: EvalFlags, io: Io): Promise<Planned> {
   };
 }
 
-/** Rows of the table, each with what names it in the file of answers: content is read only where there is one. */
+/**
+ * Rows of the table, each with what names it in the file of answers: content of checkpoints is read only where there is one.
+ * @param sets the data set, and that of probes
+ */
 export async function rowsOf(
   planned: readonly Planned[],
-  dataset: EvalSet,
+  [dataset, probeSet]: readonly [EvalSet, EvalSet | undefined],
   flags: EvalFlags,
   signal: AbortSignal,
 ): Promise<Row[]> {
   const { suffix = "", maxNewTokens = null, dtype, answers } = flags;
+  const probe = probeSet?.fingerprint ?? null;
   const rows: Row[] = [];
   for (const { model, configurations } of planned) {
     const checkpoint = answers === undefined ? "" : await folderFingerprint(model, signal);
     for (const configuration of configurations) {
       const { name, role, tokens, dropPolicy, compose } = configuration;
-      const settings = fingerprint(JSON.stringify({ role, compose, suffix, maxNewTokens, dtype }));
+      const settings = fingerprint(JSON.stringify({ role, compose, suffix, maxNewTokens, dtype, probe }));
       const mark = {
         dataset: dataset.fingerprint,
         checkpoint,

@@ -1,5 +1,11 @@
 import { type Analysis, MaskLlava } from "@mask-llava/composer";
-import { type Folder, Llava, type Pixels } from "@mask-llava/models";
+import {
+  type BatchedGeneration,
+  type Folder,
+  type GenerationOptions,
+  Llava,
+  type Pixels,
+} from "@mask-llava/models";
 import { WorkerTemplateRenderer } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
 import type { Io } from "../io.ts";
@@ -26,8 +32,7 @@ export interface Replies {
 
 /** A checkpoint that is asked. */
 export interface Respondent extends Disposable {
-  /** Its folder. */
-  readonly model: string;
+  readonly maskLlava?: MaskLlava;
   readonly configurations: readonly Configuration[];
   answer(picture: Pixels, questions: readonly string[], signal: AbortSignal): Promise<Replies>;
 }
@@ -38,7 +43,14 @@ export interface RespondentOptions {
 }
 
 /** Answers are the likeliest ones, whatever the checkpoint says of sampling: a measurement must repeat. */
-const greedy = { temperature: 0 } as const;
+function generationOptions({ maxNewTokens }: RespondentOptions): GenerationOptions {
+  return { temperature: 0, ...(maxNewTokens !== undefined && { maxNewTokens }) };
+}
+
+function replyOf(prompt: string, answer: BatchedGeneration, visualTokens: number): Reply {
+  const { text, newIds, finishReason } = answer;
+  return { prompt, text, visualTokens, newTokens: newIds.length, finishReason };
+}
 
 function loadOptions(io: Io, { dtype }: RespondentOptions) {
   return { dtype, signal: io.signal, templates: new WorkerTemplateRenderer() };
@@ -50,40 +62,24 @@ export async function maskLlavaRespondent(
   configurations: readonly Configuration[],
   options: RespondentOptions,
   io: Io,
-): Promise<Respondent & { readonly maskLlava: MaskLlava }> {
+): Promise<Respondent> {
   const maskLlava = await withProgress(io.stderr, "loading", (onProgress) =>
     MaskLlava.load(device, folder, { ...loadOptions(io, options), onProgress }),
   );
-  const { maxNewTokens } = options;
+  const generation = generationOptions(options);
   return {
-    model: folder.name,
     configurations,
     maskLlava,
     async answer(picture, questions, signal) {
-      const generation = { ...greedy, ...(maxNewTokens !== undefined && { maxNewTokens }), signal };
-      const analysis = await maskLlava.analyse(picture, { signal });
-      const timings = new Map<string, number>(Object.entries(analysis.timings));
-      const add = (stage: string, ms: number) => timings.set(stage, (timings.get(stage) ?? 0) + ms);
-      const replies: Reply[][] = [];
-      for (const { compose } of configurations) {
-        const row: Reply[] = [];
-        for (const question of questions) {
-          const a = await maskLlava.ask(picture, question, { ...compose, ...generation });
-          signal.throwIfAborted();
-          add("compose", a.timings.compose);
-          add("prefill", a.timings.prefill);
-          add("decode", a.timings.decode);
-          row.push({
-            prompt: question,
-            text: a.text,
-            visualTokens: a.composed.kinds.length,
-            newTokens: a.newIds.length,
-            finishReason: a.finishReason,
-          });
-        }
-        replies.push(row);
-      }
-      return { replies, timings: Object.fromEntries(timings), analysis };
+      const requests = configurations.map(({ compose }) => ({ ...compose, questions }));
+      const { replies, timings } = await maskLlava.askAll(picture, requests, { ...generation, signal });
+      return {
+        replies: replies.map(({ composed, answers }) =>
+          answers.map((answer) => replyOf(answer.prompt, answer, composed.kinds.length)),
+        ),
+        timings: { ...timings },
+        analysis: await maskLlava.analyse(picture, { signal }),
+      };
     },
     [Symbol.dispose]: () => maskLlava.dispose(),
   };
@@ -99,31 +95,20 @@ export async function llavaRespondent(
   const llava = await withProgress(io.stderr, "loading", (onProgress) =>
     Llava.load(device, folder, { ...loadOptions(io, options), onProgress }),
   );
-  const { maxNewTokens } = options;
+  const generation = generationOptions(options);
   return {
-    model: folder.name,
     configurations: [configuration],
     async answer(picture, questions, signal) {
-      const generation = { ...greedy, ...(maxNewTokens !== undefined && { maxNewTokens }), signal };
-      const timings = new Map<string, number>();
-      const add = (stage: string, ms: number) => timings.set(stage, (timings.get(stage) ?? 0) + ms);
-      const replies: Reply[] = [];
-      for (const question of questions) {
-        const prompt = await llava.promptFor(question, 1);
-        const a = await llava.ask({ pictures: [picture], prompt }, generation);
-        signal.throwIfAborted();
-        add("vision", a.timings.process + a.timings.encode);
-        add("prefill", a.timings.prefill);
-        add("decode", a.timings.decode);
-        replies.push({
-          prompt,
-          text: a.text,
-          visualTokens: a.visualTokens,
-          newTokens: a.newIds.length,
-          finishReason: a.finishReason,
-        });
-      }
-      return { replies: [replies], timings: Object.fromEntries(timings) };
+      const prompts = await Promise.all(questions.map((question) => llava.promptFor(question, 1)));
+      const { answers, visualTokens, timings } = await llava.askAll(picture, prompts, {
+        ...generation,
+        signal,
+      });
+      const { process, encode, prefill, decode } = timings;
+      return {
+        replies: [answers.map((answer, i) => replyOf(prompts[i] as string, answer, visualTokens))],
+        timings: { vision: process + encode, prefill, decode },
+      };
     },
     [Symbol.dispose]: () => llava.dispose(),
   };

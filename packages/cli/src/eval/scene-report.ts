@@ -1,4 +1,6 @@
 import type { PictureMeasures } from "./picture-measures.ts";
+import { type PerProbe, perProbe } from "./probe/probes.ts";
+import { type Share, shareOf } from "./share.ts";
 
 /** Found objects against annotated ones, over all scenes. */
 export interface DetectionReport {
@@ -45,4 +47,20 @@ export function inversionReport(pictures: readonly PictureMeasures[]): Inversion
     dice: { first: mean("dice", 0), last: mean("dice", 1) },
     mass: { first: mean("mass", 0), last: mean("mass", 1) },
   };
+}
+
+/** Accuracy of linear probes on annotated objects that were found: on the object's token, and on its pooled patches. */
+export type ProbeReport = PerProbe<Share> & { readonly objects: number };
+
+export function probeReport(pictures: readonly PictureMeasures[]): ProbeReport | undefined {
+  const all = pictures.flatMap(({ probes }) => probes ?? []);
+  if (all.length === 0) return undefined;
+  const objects = all.reduce((sum, probes) => sum + probes.objects, 0);
+  const shares = perProbe((feature, attribute) =>
+    shareOf(
+      all.reduce((sum, { right }) => sum + right[feature][attribute], 0),
+      objects,
+    ),
+  );
+  return { objects, ...shares };
 }

@@ -1,11 +1,13 @@
 import type { EvalOutput } from "./eval-output.ts";
+import { probedAttributes } from "./probe/probes.ts";
+import type { ProbeReport } from "./scene-report.ts";
 import type { ConfigurationResult } from "./tally.ts";
 
 const percent = (share: number) => (100 * share).toFixed(1);
 
 /** Everything that was measured, for people. */
 export function formatTables(output: EvalOutput): string {
-  const { configurations, dataset, detection, inversion, speed } = output;
+  const { configurations, dataset, detection, inversion, probes, speed } = output;
   const parts = [
     `${dataset.questions} questions about ${dataset.pictures} pictures of ${dataset.path}`,
     accuracyTable(configurations),
@@ -20,6 +22,7 @@ export function formatTables(output: EvalOutput): string {
           `MaskInversion, first to last step: map inside the mask ${percent(inversion.mass.first)}% to ${percent(inversion.mass.last)}%, dice loss ${inversion.dice.first.toFixed(3)} to ${inversion.dice.last.toFixed(3)}`,
         ]
       : []),
+    ...(probes ? [probeTable(probes)] : []),
     `${speed.answersPerSecond.toFixed(1)} answers/s, ${speed.tokensPerSecond.toFixed(0)} new tokens/s; ${stages(speed.stages)}`,
   ];
   return parts.filter((part) => part !== "").join("\n\n");
@@ -45,9 +48,10 @@ function accuracyTable(configurations: readonly ConfigurationResult[]): string {
   return columns([head, ...rows]);
 }
 
-/** Existence questions by the kind of their negatives, as POPE tells them. */
+/** Existence questions by the kind of their negatives, as POPE tells them, of whole checkpoints. */
 function existenceTable(configurations: readonly ConfigurationResult[]): string {
-  const rows = configurations.flatMap((c) =>
+  const whole = configurations.filter(({ role }) => role !== "budget" && role !== "ablation");
+  const rows = whole.flatMap((c) =>
     Object.entries(c.negatives ?? {}).map(([negative, s]) => [
       c.name,
       negative,
@@ -59,6 +63,18 @@ function existenceTable(configurations: readonly ConfigurationResult[]): string 
   return columns([
     ["existence", "negatives", "accuracy", "precision", "recall", "F1", "yes ratio", "n"],
     ...rows,
+  ]);
+}
+
+function probeTable(probes: ProbeReport): string {
+  const row = (name: string, shares: ProbeReport["token"]) => [
+    name,
+    ...probedAttributes.map((attribute) => percent(shares[attribute].accuracy)),
+  ];
+  return columns([
+    [`linear probes of ${probes.objects} objects`, ...probedAttributes],
+    row("object token", probes.token),
+    row("pooled patches", probes.pooled),
   ]);
 }
 

@@ -2,15 +2,7 @@ import { type Negative, negatives } from "../scenes/index.ts";
 import type { AnswerLine } from "./answer-line.ts";
 import type { Configuration } from "./configurations.ts";
 import { normalised } from "./scoring.ts";
-import { wilson } from "./wilson.ts";
-
-/** Right answers among n, with Wilson's 95% interval. */
-export interface Share {
-  readonly accuracy: number;
-  readonly right: number;
-  readonly n: number;
-  readonly interval: readonly [low: number, high: number];
-}
+import { type Share, shareOf } from "./share.ts";
 
 /** Of questions that are answered with yes or no, as POPE tells them; yes is the positive class. */
 export interface YesNoShare extends Share {
@@ -51,9 +43,7 @@ class Group {
   }
 
   get share(): Share {
-    const n = this.#asked.length;
-    const right = this.#asked.filter((asked) => asked.right).length;
-    return { accuracy: n > 0 ? right / n : 0, right, n, interval: wilson(right, n) };
+    return shareOf(this.#asked.filter(({ right }) => right).length, this.#asked.length);
   }
 
   get yesNoShare(): YesNoShare | undefined {
