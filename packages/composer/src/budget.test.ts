@@ -99,7 +99,30 @@ describe("planComposition", () => {
     expect(planComposition(offer, { objects: 0, background: false }).objects).toEqual([]);
   });
 
+  test("without patches a budget goes to [CLS] and objects alone", () => {
+    expect(planComposition(offer, { patches: false })).toEqual({ cls: true, patches: [], objects: [0, 1, 2] });
+    expect(planComposition(offer, { patches: false, tokens: 3 })).toEqual({
+      cls: true,
+      patches: [],
+      objects: [0, 1],
+    });
+    expect(planComposition(offer, { patches: false, cls: false, background: false }).objects).toEqual([0, 1]);
+    expect(() => planComposition(offer, { patches: false, tokens: 5 })).toThrow(/there are 4: 1 \[CLS\], 0 patches/);
+  });
+
+  test("a shortage takes all that there are, if that is asked for", () => {
+    const all = planComposition(offer, {});
+    const shortage = "take-all";
+    expect(planComposition(offer, { tokens: 99, shortage })).toEqual(all);
+    expect(planComposition(offer, { objects: 7, shortage })).toEqual(all);
+    expect(planComposition(offer, { objects: 7, tokens: 99, cls: false, shortage })).toEqual({ ...all, cls: false });
+    expect(planComposition(offer, { tokens: 12, shortage })).toEqual(planComposition(offer, { tokens: 12 }));
+    expect(() => planComposition(offer, { tokens: 0, shortage })).toThrow(/at least 1/);
+    expect(() => planComposition(offer, { objects: -1, shortage })).toThrow(/picture has 2/);
+  });
+
   test.each([
+    [{ patches: false, patchGrid: { rows: 2, columns: 2 } }, /2x2 without patch tokens/],
     [{ tokens: 0 }, /at least 1/],
     [{ tokens: 2.5 }, /at least 1/],
     [{ tokens: 99 }, /there are 20: 1 \[CLS\], 16 patches, 2 objects, 1 background/],

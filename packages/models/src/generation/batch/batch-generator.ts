@@ -1,8 +1,16 @@
 import { CancelledError, type Device, invalidToken, RuntimeError } from "@mask-llava/runtime";
 import { KvCache, type LlamaNetwork } from "../../llama/index.ts";
+import { splicedSource } from "../../llava/splice.ts";
 import { copyBytes } from "../../nn/index.ts";
 import type { GenerationSettings, Tokenizer } from "../../text/index.ts";
-import { checkPrompt, type FinishReason, type GenerateControls, type Generation } from "../generate.ts";
+import { PromptError } from "../errors.ts";
+import {
+  checkPrompt,
+  type FinishReason,
+  type GenerateControls,
+  type Generation,
+  generate,
+} from "../generate.ts";
 import { TextStream } from "../text-stream.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { cacheCopies } from "./cache-copies.ts";
@@ -157,10 +165,17 @@ export class BatchGenerator implements Disposable {
       }),
     );
     for (const round of this.#rounds(groups)) await this.#runRound(round, controls.signal, timings);
-    return {
-      generations: byPrompt.map((family) => family.map((one) => (one as Pending).generation)),
-      timings,
-    };
+    const generations: BatchedGeneration[][] = [];
+    for (const [f, family] of families.entries()) {
+      const own: BatchedGeneration[] = [];
+      for (const [p, prompt] of family.prompts.entries()) {
+        own.push(
+          byPrompt[f]?.[p]?.generation ?? (await this.#generateAlone(family, prompt, controls, timings)),
+        );
+      }
+      generations.push(own);
+    }
+    return { generations, timings };
   }
 
   dispose(): void {
@@ -171,6 +186,30 @@ export class BatchGenerator implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Continues a prompt that ends with a visual token, whose ending is no text to be run beside others. */
+  async #generateAlone(
+    { visual, imageTokenId }: PromptFamily,
+    prompt: readonly number[],
+    controls: Omit<BatchControls, "cacheDtype">,
+    timings: { prefill: number; decode: number },
+  ): Promise<BatchedGeneration> {
+    if (!visual || imageTokenId === undefined)
+      throw new PromptError("a prompt has image ids, but there are no visual tokens for them");
+    const source = splicedSource(this.#network, prompt, imageTokenId, visual);
+    const {
+      promptLogits,
+      timings: own,
+      ...generation
+    } = await generate(this.#device, this.#network, this.#tokenizer, source, this.#settings, {
+      ...controls,
+      cacheDtype: this.#cacheDtype,
+    });
+    if (controls.signal?.aborted) throw new CancelledError();
+    timings.prefill += own.prefill;
+    timings.decode += own.decode;
+    return generation;
   }
 
   /** Cuts groups so that the first slots of a round fit into memory. */

@@ -52,6 +52,17 @@ test("prompts with visual tokens in their endings, or with long endings, share n
   ).toEqual([[0], [1]]);
 });
 
+test("a prompt that ends with a visual token is left to be run alone", () => {
+  expect(
+    cuts([
+      [1, image],
+      [1, image, 2],
+      [1, image, 3],
+    ]),
+  ).toEqual([{ prefix: [1, image], members: [1, 2] }]);
+  expect(cuts([[image]])).toEqual([]);
+});
+
 test("classes hold what they are for, and waste at most half of it", () => {
   for (let n = 1; n < 500; n++) {
     expect(batchClass(n)).toBeGreaterThanOrEqual(n);

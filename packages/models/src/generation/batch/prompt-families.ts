@@ -23,20 +23,23 @@ const longestEnding = 256;
 
 /**
  * Cuts a family where its prompts part ways. The last id of a prompt is always of its ending: its logits choose the first new
- * token. Prompts with visual tokens in their endings, or with long endings, share nothing.
+ * token. Prompts with visual tokens in their endings, or with long endings, share nothing. A prompt that ends with a visual
+ * token is in none of what is returned.
  */
 export function sharedPrefixes(family: PromptFamily): SharedPrefix[] {
   const { prompts, imageTokenId } = family;
-  if (prompts.length === 0) return [];
-  const common = commonLength(prompts);
-  const apart = prompts.some((prompt) => {
+  const isVisual = (id: number | undefined) => id !== undefined && id === imageTokenId;
+  const members = prompts.flatMap((prompt, i) => (isVisual(prompt.at(-1)) ? [] : [i]));
+  const [first] = members;
+  if (first === undefined) return [];
+  const cut = members.map((i) => prompts[i] as readonly number[]);
+  const common = commonLength(cut);
+  const apart = cut.some((prompt) => {
     const ending = prompt.slice(common);
-    return ending.length > longestEnding || (imageTokenId !== undefined && ending.includes(imageTokenId));
+    return ending.length > longestEnding || ending.some(isVisual);
   });
-  if (!apart) {
-    return [{ family, prefix: prompts[0]?.slice(0, common) ?? [], members: prompts.map((_, i) => i) }];
-  }
-  return prompts.map((prompt, i) => ({ family, prefix: prompt.slice(0, -1), members: [i] }));
+  if (!apart) return [{ family, prefix: prompts[first]?.slice(0, common) ?? [], members }];
+  return members.map((i) => ({ family, prefix: prompts[i]?.slice(0, -1) ?? [], members: [i] }));
 }
 
 /** Ids that all prompts begin with, at most one less than the shortest has. */
