@@ -66,9 +66,9 @@ as it is, with one ${mark} for each picture. What no flag says is taken from the
 answer streams to stdout.
 --save-tensors writes pixel_values, image_features, input_ids (${mark} expanded to one id a visual token), the logits
 of the prompt, and sequences (prompt and new tokens).
-With a Mask-LLaVA checkpoint, --tokens, --objects, --patch-grid, --no-cls, --no-background and --drop-policy say which
-visual tokens the decoder is given, --seed serves the random policy too, and instead of image_features the tensors of
-compose are written.
+With a Mask-LLaVA checkpoint, --tokens, --objects, --patch-grid, --no-cls, --no-patches, --no-background and
+--drop-policy say which visual tokens the decoder is given, --seed serves the random policy too, and instead of
+image_features the tensors of compose are written.
 
 Examples:
   mask-llava ask

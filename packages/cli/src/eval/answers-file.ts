@@ -80,9 +80,8 @@ async function wholePictures(file: string, pictures: readonly (readonly Expected
   for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     number++;
     read += Buffer.byteLength(text) + 1;
-    const torn = read > size; // no line break at its end: the last write did not get through
-    const line = torn ? undefined : parse(text, `${file}:${number}`);
-    if (!line) break;
+    if (read > size) break; // no line break at its end: the last write did not get through
+    const line = parse(text, `${file}:${number}`);
     const want = expected[lines.length];
     if (!want) {
       throw new UsageError(
@@ -115,6 +114,7 @@ const meanings: Readonly<Record<keyof RunMark, string>> = {
 };
 
 function check(line: AnswerLine, { question_id, mark }: ExpectedLine, where: string): void {
+  if (typeof line !== "object" || line === null) throw new UsageError(`--resume: ${where}: is no answer`);
   const found = line.metadata ?? {};
   for (const [field, meaning] of Object.entries(meanings)) {
     const [have, want] = [found[field as keyof RunMark], mark[field as keyof RunMark]];

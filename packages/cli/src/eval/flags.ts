@@ -4,6 +4,7 @@ import { checkPatchFlags, dropSeedFlag, kindFlags, patchGridFlag } from "../budg
 import { UsageError } from "../errors.ts";
 import { filledText, type ModelFlags, numberParser } from "../flags.ts";
 import { addOptions } from "../picture-flags.ts";
+import { llavaConfiguration, maskLlavaConfigurations } from "./configurations.ts";
 
 /** A checkpoint of `--compare NAME=DIR`. */
 export interface Compared {
@@ -150,6 +151,16 @@ export function checkEvalFlags(flags: EvalFlags): void {
   const names = compare.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`--compare: the name "${twice}" is given twice`);
+  const own = [
+    ...maskLlavaConfigurations(flags).map(({ name }) => name),
+    ...(flags.baseline === undefined ? [] : [llavaConfiguration("baseline").name]),
+  ];
+  const taken = names.find((name) => own.includes(name));
+  if (taken !== undefined) {
+    throw new UsageError(
+      `--compare: the name "${taken}" is that of another configuration; expected one of its own`,
+    );
+  }
 }
 
 /** Throws a UsageError for flags that a LLaVA checkpoint in `--model` has no use for. */

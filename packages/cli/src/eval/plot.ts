@@ -66,21 +66,20 @@ function specOf(
     type: "quantitative",
     title: "accuracy",
     axis: { format: "%" },
-    scale: { domain: [Math.max(0, Math.floor(lowest * 10 - 0.5) / 10), 1] },
+    scale: { domain: [Math.max(0, Math.floor(lowest * 20) / 20), 1], nice: false },
   } as const;
-  const x = {
-    field: "tokens",
-    type: "quantitative",
-    title: "visual tokens",
-    scale: { domain: [0, 1.04 * Math.max(...all.map(({ tokens }) => tokens))], nice: true },
-  } as const;
+  const x = xAxis(all.map(({ tokens }) => tokens));
   const colour = {
     field: "policy",
     type: "nominal",
     title: policies.length > 1 ? "objects kept by" : null,
     scale: { domain: policies, range: policyColours.slice(0, policies.length) },
-    legend: policies.length > 1 ? {} : null,
+    legend: policies.length > 1 ? { symbolOpacity: 1, symbolSize: 90 } : null,
   } as const;
+  const shape = {
+    ...colour,
+    scale: { domain: policies, range: ["circle", "square", "diamond", "triangle-up"] },
+  };
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     ...size,
@@ -121,48 +120,73 @@ function specOf(
             encoding: { y: { ...y, field: "low" }, y2: { field: "high" } },
           },
           { mark: { type: "line", strokeWidth: 2.5 }, encoding: { y } },
-          { mark: { type: "point", filled: true, size: 64, opacity: 1 }, encoding: { y } },
+          { mark: { type: "point", filled: true, size: 64, opacity: 1 }, encoding: { y, shape } },
         ],
       },
+      ...configurations
+        .filter(({ role }) => role === "main")
+        .map((main) => labelLayer(pointOf(main, main.name), main.name, { x, y, colour: ink, dy: -14 })),
       ...(baselines.length > 0 ? baselineLayers(baselines, x, y) : []),
     ],
   } as TopLevelSpec;
 }
 
+/** Tokens on a logarithmic axis, as what a budget of 8 loses to 16 is as telling as what 64 lose to 128. */
+function xAxis(tokens: readonly number[]) {
+  const [least, most] = [Math.min(...tokens), Math.max(...tokens)].map((n) => Math.max(1, n)) as [
+    number,
+    number,
+  ];
+  const domain = [least / 1.25, most * 1.25];
+  const values = Array.from({ length: 32 }, (_, i) => 2 ** i).filter(
+    (n) => n >= (domain[0] as number) && n <= (domain[1] as number),
+  );
+  return {
+    field: "tokens",
+    type: "quantitative",
+    title: "visual tokens (logarithmic)",
+    scale: { type: "log", base: 2, domain, nice: false },
+    axis: { values, format: "d" },
+  } as const;
+}
+
+function labelLayer(
+  point: Point,
+  name: string,
+  { x, y, colour, dy }: { x: object; y: object; colour: string; dy: number },
+): object {
+  const label = `${name}: ${(100 * point.accuracy).toFixed(1)}%`;
+  const text = { align: "right", baseline: "bottom", dx: 4, dy, fontSize: 13, color: colour };
+  return {
+    data: { values: [{ ...point, label }] },
+    mark: { type: "text", ...text },
+    encoding: { x, y, text: { field: "label" } },
+  };
+}
+
 /** A dashed line at the baseline's accuracy, its interval, and what it is. */
 function baselineLayers(baselines: readonly Point[], x: object, y: object): object[] {
-  const values = baselines.map((point) => ({
-    ...point,
-    label: `LLaVA, all ${Math.round(point.tokens)} patch tokens: ${(100 * point.accuracy).toFixed(1)}%`,
-  }));
-  const data = { values };
+  const data = { values: baselines };
+  const color = baselineColour;
   return [
+    { data, mark: { type: "rule", strokeDash: [6, 4], color, strokeWidth: 1.5 }, encoding: { y } },
     {
       data,
-      mark: { type: "rule", strokeDash: [6, 4], color: baselineColour, strokeWidth: 1.5 },
-      encoding: { y },
-    },
-    {
-      data,
-      mark: { type: "rule", color: baselineColour, strokeWidth: 2 },
+      mark: { type: "rule", color, strokeWidth: 2 },
       encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" } },
     },
     {
       data,
-      mark: { type: "point", filled: true, shape: "diamond", size: 150, color: baselineColour, opacity: 1 },
+      mark: { type: "point", filled: true, shape: "diamond", size: 150, color, opacity: 1 },
       encoding: { x, y },
     },
-    {
-      data,
-      mark: {
-        type: "text",
-        align: "right",
-        baseline: "bottom",
+    ...baselines.map((point) =>
+      labelLayer(point, `LLaVA, all ${Math.round(point.tokens)} patch tokens`, {
+        x,
+        y,
+        colour: color,
         dy: -10,
-        fontSize: 13,
-        color: baselineColour,
-      },
-      encoding: { x, y, text: { field: "label" } },
-    },
+      }),
+    ),
   ];
 }

@@ -8,25 +8,17 @@ const text = z.string().min(1);
 const answers = z.union([text, z.array(text).min(1)]);
 
 /** A line of a question file, as LLaVA's evaluation files have them; what else it holds is not read. */
-const lineSchema = z
-  .looseObject({
-    question_id: z.union([text, z.int()]),
-    image: text,
-    text: text.optional(),
-    question: text.optional(),
-    answer: answers.optional(),
-    answers: answers.optional(),
-    kind: text.optional(),
-    category: text.optional(),
-  })
-  .refine((line) => (line.text === undefined) !== (line.question === undefined), {
-    path: ["question"],
-    message: "must be there, or text, and not both",
-  })
-  .refine((line) => (line.answer === undefined) !== (line.answers === undefined), {
-    path: ["answer"],
-    message: "must be there, or answers, and not both",
-  });
+const lineSchema = z.looseObject({
+  question_id: z.union([text, z.int()]),
+  image: text,
+  text: text.optional(),
+  question: text.optional(),
+  answer: answers.optional(),
+  answers: answers.optional(),
+  kind: text.optional(),
+  category: text.optional(),
+});
+type Line = z.output<typeof lineSchema>;
 
 /** Kind of questions that have none. */
 const noKind = "question";
@@ -52,8 +44,8 @@ export async function readQuestions(
     byImage.set(path, known);
     known.questions.push({
       id,
-      text: (value.text ?? value.question) as string,
-      answers: [value.answers ?? (value.answer as string)].flat(),
+      text: oneOf(value, "question", "text", where),
+      answers: [oneOf(value, "answer", "answers", where)].flat(),
       kind: value.kind ?? value.category ?? noKind,
     });
   }
@@ -62,4 +54,21 @@ export async function readQuestions(
     return { where, picture: { file: path, questions } };
   });
   return { pictures, text: content };
+}
+
+/** The one that is there of two fields that mean the same. */
+function oneOf<A extends keyof Line, B extends keyof Line>(
+  line: Line,
+  one: A,
+  other: B,
+  where: string,
+): NonNullable<Line[A] | Line[B]> {
+  const value = line[one] ?? line[other];
+  if (value === undefined || value === null) {
+    throw new ConfigError(where, one, `is missing, and so is ${other}; expected one of them`);
+  }
+  if (line[one] !== undefined && line[other] !== undefined) {
+    throw new ConfigError(where, one, `is there, and ${other} too; expected one of them`);
+  }
+  return value as NonNullable<Line[A] | Line[B]>;
 }

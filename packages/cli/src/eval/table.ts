@@ -3,13 +3,14 @@ import { probedAttributes } from "./probe/probes.ts";
 import type { ProbeReport } from "./scene-report.ts";
 import type { ConfigurationResult } from "./tally.ts";
 
+const counted = (n: number, noun: string) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const percent = (share: number) => (100 * share).toFixed(1);
 
 /** Everything that was measured, for people. */
 export function formatTables(output: EvalOutput): string {
   const { configurations, dataset, detection, inversion, probes, speed } = output;
   const parts = [
-    `${dataset.questions} questions about ${dataset.pictures} pictures of ${dataset.path}`,
+    `${counted(dataset.questions, "question")} about ${counted(dataset.pictures, "picture")} of ${dataset.path}`,
     accuracyTable(configurations),
     existenceTable(configurations),
     ...(detection
