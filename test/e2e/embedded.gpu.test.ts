@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AskOutput, ComposeOutput, DetectOutput, SegmentOutput } from "mask-llava";
 import { describe, expect, test } from "vitest";
-import { pngSize } from "./model-runs.ts";
 import { runCli } from "../support/cli.ts";
+import { pngSize } from "./model-runs.ts";
 import { onAdapter, sharedDeviceCli, temporaryFolder } from "./support.ts";
 
 const cli = sharedDeviceCli();

@@ -55,8 +55,18 @@ describe.each(few ? scenes.slice(0, 5) : scenes)("scene $id", (scene) => {
     const found = composed.objects.filter(({ kind }) => kind === "object");
     expect(found.length).toBe(scene.masks.length);
     // a thousandth of a pixel's tenth of a hundred: boxes are sigmoids of refined logits, times 96
-    expect(furthest(found.flatMap(({ box }) => [...box]), expected("boxes"))).toBeLessThan(0.02);
-    expect(furthest(found.map(({ score }) => score), expected("scores"))).toBeLessThan(1e-3);
+    expect(
+      furthest(
+        found.flatMap(({ box }) => [...box]),
+        expected("boxes"),
+      ),
+    ).toBeLessThan(0.02);
+    expect(
+      furthest(
+        found.map(({ score }) => score),
+        expected("scores"),
+      ),
+    ).toBeLessThan(1e-3);
     for (const [i, rle] of scene.masks.entries()) {
       expect(maskIou(found[i] as FoundObject, rle)).toBeGreaterThan(0.99);
     }

@@ -100,14 +100,20 @@ describe("planComposition", () => {
   });
 
   test("without patches a budget goes to [CLS] and objects alone", () => {
-    expect(planComposition(offer, { patches: false })).toEqual({ cls: true, patches: [], objects: [0, 1, 2] });
+    expect(planComposition(offer, { patches: false })).toEqual({
+      cls: true,
+      patches: [],
+      objects: [0, 1, 2],
+    });
     expect(planComposition(offer, { patches: false, tokens: 3 })).toEqual({
       cls: true,
       patches: [],
       objects: [0, 1],
     });
     expect(planComposition(offer, { patches: false, cls: false, background: false }).objects).toEqual([0, 1]);
-    expect(() => planComposition(offer, { patches: false, tokens: 5 })).toThrow(/there are 4: 1 \[CLS\], 0 patches/);
+    expect(() => planComposition(offer, { patches: false, tokens: 5 })).toThrow(
+      /there are 4: 1 \[CLS\], 0 patches/,
+    );
   });
 
   test("a shortage takes all that there are, if that is asked for", () => {
@@ -115,7 +121,10 @@ describe("planComposition", () => {
     const shortage = "take-all";
     expect(planComposition(offer, { tokens: 99, shortage })).toEqual(all);
     expect(planComposition(offer, { objects: 7, shortage })).toEqual(all);
-    expect(planComposition(offer, { objects: 7, tokens: 99, cls: false, shortage })).toEqual({ ...all, cls: false });
+    expect(planComposition(offer, { objects: 7, tokens: 99, cls: false, shortage })).toEqual({
+      ...all,
+      cls: false,
+    });
     expect(planComposition(offer, { tokens: 12, shortage })).toEqual(planComposition(offer, { tokens: 12 }));
     expect(() => planComposition(offer, { tokens: 0, shortage })).toThrow(/at least 1/);
     expect(() => planComposition(offer, { objects: -1, shortage })).toThrow(/picture has 2/);

@@ -32,7 +32,11 @@ export function detectCommand(io: Io): Command {
   const command = new Command("detect")
     .description("find the objects of a picture with Deformable DETR")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a Deformable DETR model in Hugging Face's layout (default: the embedded one)"))
+    .addOption(
+      modelFlag(
+        "checkpoint folder of a Deformable DETR model in Hugging Face's layout (default: the embedded one)",
+      ),
+    )
     .addOption(
       new Option(
         "--threshold <t>",

@@ -21,7 +21,9 @@ export function encodeCommand(io: Io): Command {
   const command = new Command("encode")
     .description("embed a picture with CLIP and, with texts, say how well each fits it")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"))
+    .addOption(
+      modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"),
+    )
     .addOption(listFlag("--text <text>", "a text to compare the picture with"));
   return addModelFlags(command)
     .addHelpText(

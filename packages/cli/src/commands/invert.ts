@@ -33,7 +33,9 @@ export function invertCommand(io: Io): Command {
   const command = new Command("invert")
     .description("find the CLIP embedding of each masked region of a picture with MaskInversion")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"))
+    .addOption(
+      modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"),
+    )
     .addOption(
       listFlag(
         "--mask <file>",

@@ -49,7 +49,9 @@ export function segmentCommand(io: Io): Command {
   const command = new Command("segment")
     .description("cut objects out of a picture with Segment Anything")
     .argument("<image>", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF")
-    .addOption(modelFlag("checkpoint folder of a SAM model in Hugging Face's layout (default: the embedded one)"));
+    .addOption(
+      modelFlag("checkpoint folder of a SAM model in Hugging Face's layout (default: the embedded one)"),
+    );
   return addOptions(
     addModelFlags(command),
     boxFlag("a box around an object, in pixels: a prompt of its own"),
