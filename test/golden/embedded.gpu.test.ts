@@ -79,7 +79,7 @@ describe.each(few ? scenes.slice(0, 5) : scenes)("scene $id", (scene) => {
     for (const { question, text, margin } of scene.answers) {
       if (margin < leastMargin) continue;
       const answer = await model.ask(picture, question, { temperature: 0 });
-      expect({ question, text: answer.text }).toEqual({ question, text });
+      expect({ question, text: answer.text.trim() }).toEqual({ question, text });
     }
   });
 });
