@@ -146,6 +146,37 @@ describe("composition", () => {
     expect(again[1].composed.remembered).toBe(true);
   });
 
+  test("questions within several budgets get the answers that each gets alone", async () => {
+    const options = { doSample: false, maxNewTokens: 5, ignoreEos: true };
+    const requests = [
+      { questions: ["What is in the picture?", "How many?"] },
+      { questions: ["How many dogs are there on the wall?"], tokens: 4, dropPolicy: "area" as const },
+      { questions: ["What is it?", "?"], patches: false, cls: false },
+      { questions: [] },
+    ];
+    const asked = await Promise.all(
+      requests.map(async ({ questions, ...budget }) => ({
+        ...budget,
+        prompts: await model.promptsFor(questions),
+      })),
+    );
+    const { replies, timings } = await model.askAll(picture, asked, options);
+    for (const [r, { questions, ...budget }] of requests.entries()) {
+      const { composed, answers } = replies[r] as (typeof replies)[number];
+      expect(answers.length).toBe(questions.length);
+      for (const [q, question] of questions.entries()) {
+        const alone = await model.ask(picture, question, { ...budget, ...options });
+        const { inputIds, newIds, text, finishReason } = alone;
+        expect(answers[q]).toMatchObject({ inputIds, newIds, text, finishReason });
+        expect(composed.kinds).toEqual(alone.composed.kinds);
+      }
+    }
+    expect(Object.values(timings).every((ms) => ms >= 0)).toBe(true);
+    await expect(
+      model.askAll(picture, asked, { ...options, signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: "CANCELLED" });
+  });
+
   test("many pictures and asks do not grow memory", async () => {
     const r = new Random(8);
     const noise = () =>

@@ -105,7 +105,7 @@ describe("llava-default", () => {
     using model = await Llava.load(device, fixture.folder);
     const picture = await decodeImage(fixture.file(fixture.json.pictures[0] as string));
     const questions = ["What is it?", "What colour is the dog on the wall?", "How many?"];
-    const prompts = await Promise.all(questions.map((question) => model.promptFor(question, 1)));
+    const prompts = await model.promptsFor(questions, 1);
     prompts.push("Before <image> behind", "<image>");
     const options = { ...greedy, maxNewTokens: 7, ignoreEos: true };
     const { answers, visualTokens } = await model.askAll(picture, prompts, options);

@@ -13,6 +13,7 @@ import {
   type ProcessedImage,
   type PromptFamily,
   picturePrompt,
+  picturePrompts,
   splicedSource,
   Turns,
 } from "@mask-llava/models";
@@ -73,18 +74,25 @@ export interface MaskLlavaAnswer extends Omit<Generation, "timings"> {
   readonly timings: Composed["timings"] & Generation["timings"];
 }
 
-/** Questions about a picture's tokens within one budget. */
-export interface PictureQuestions extends BudgetOptions {
-  readonly questions: readonly string[];
+/** What is asked about a picture's tokens within one budget. */
+export interface PicturePrompts extends BudgetOptions {
+  /** Verbatim, each with one `<image>` mark; `promptsFor` makes them from questions. */
+  readonly prompts: readonly string[];
   readonly dropPolicy?: DropPolicy | undefined;
   readonly dropSeed?: number | undefined;
 }
 
-/** Answers to `PictureQuestions`. */
+/** Answers to `PicturePrompts`. */
 export interface PictureAnswers {
   readonly composed: Composed;
-  /** One a question, with the prompt that was made of it. */
-  readonly answers: readonly (BatchedGeneration & { readonly prompt: string })[];
+  /** One a prompt. */
+  readonly answers: readonly BatchedGeneration[];
+}
+
+interface Analysed {
+  readonly analysis: Analysis;
+  /** Whether it was remembered from an earlier call. */
+  readonly remembered: boolean;
 }
 
 /** Pictures whose image work is remembered. */
@@ -143,7 +151,7 @@ export class MaskLlava implements Disposable {
   /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
   compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
     return this.#turns.take(async () => {
-      const { composed, embeds } = await this.#compose(picture, options);
+      const { composed, embeds } = await this.#compose(await this.#analyse(picture, options), options);
       embeds.dispose();
       return composed;
     });
@@ -153,7 +161,7 @@ export class MaskLlava implements Disposable {
   ask(picture: Pixels, question: string, options: AskOptions = {}): Promise<MaskLlavaAnswer> {
     return this.#turns.take(async () => {
       const { prompt, addSpecialTokens, ...rest } = options;
-      const { composed, embeds } = await this.#compose(picture, options);
+      const { composed, embeds } = await this.#compose(await this.#analyse(picture, options), options);
       try {
         const { language } = this.#networks;
         const text = prompt ?? (await picturePrompt(language.chatTemplate, question, 1));
@@ -171,48 +179,43 @@ export class MaskLlava implements Disposable {
     });
   }
 
+  /** The prompt of each question about a picture. */
+  promptsFor(questions: readonly string[]): Promise<string[]> {
+    return picturePrompts(this.#networks.language.chatTemplate, questions, 1);
+  }
+
   /**
-   * Answers questions about a picture within several budgets, each answer as `ask` gives it but for the rounding of sums. The
+   * Answers prompts about a picture within several budgets, each answer as `ask` gives it but for the rounding of sums. The
    * picture is analysed once, each budget's tokens are run once, and all answers are decoded side by side.
    * @returns answers of each request; milliseconds of all together
    */
   askAll(
     picture: Pixels,
-    requests: readonly PictureQuestions[],
+    requests: readonly PicturePrompts[],
     options: GenerationOptions & BatchControls = {},
   ): Promise<{ readonly replies: PictureAnswers[]; readonly timings: MaskLlavaAnswer["timings"] }> {
     return this.#turns.take(async () => {
       const { language } = this.#networks;
-      const { signal } = options;
-      const { analysis } = await this.#analyse(picture, { signal });
+      const analysed = await this.#analyse(picture, { signal: options.signal });
       const imageTokenId = this.#imageTokenId;
       const families: (PromptFamily & { readonly visual: Tensor })[] = [];
-      const parts: { composed: Composed; texts: string[] }[] = [];
+      const compositions: Composed[] = [];
       try {
-        let compose = 0;
-        for (const { questions, ...budget } of requests) {
-          const { composed, embeds: visual } = await this.#compose(picture, { ...budget, signal });
-          compose += composed.timings.compose;
-          const family = { prompts: [] as number[][], visual, imageTokenId };
-          families.push(family);
-          const texts: string[] = [];
-          parts.push({ composed, texts });
-          for (const question of questions) {
-            const text = await picturePrompt(language.chatTemplate, question, 1);
-            texts.push(text);
-            const visualTokens = [composed.kinds.length];
-            family.prompts.push(expandPrompt(text, language.tokenizer, { imageTokenId, visualTokens }));
-          }
+        for (const { prompts, ...budget } of requests) {
+          const { composed, embeds: visual } = await this.#compose(analysed, budget);
+          compositions.push(composed);
+          const visualTokens = [composed.kinds.length];
+          const ids = prompts.map((prompt) =>
+            expandPrompt(prompt, language.tokenizer, { imageTokenId, visualTokens }),
+          );
+          families.push({ prompts: ids, visual, imageTokenId });
         }
         const { generations, timings } = await language.continueAll(families, options);
-        const replies = parts.map(({ composed, texts }, r): PictureAnswers => {
-          const answers = texts.map((prompt, i) => ({
-            ...(generations[r]?.[i] as BatchedGeneration),
-            prompt,
-          }));
-          return { composed, answers };
-        });
-        return { replies, timings: { ...analysis.timings, compose, ...timings } };
+        const compose = compositions.reduce((sum, composed) => sum + composed.timings.compose, 0);
+        return {
+          replies: compositions.map((composed, r) => ({ composed, answers: generations[r] ?? [] })),
+          timings: { ...analysed.analysis.timings, compose, ...timings },
+        };
       } finally {
         for (const { visual } of families) visual.dispose();
       }
@@ -231,7 +234,7 @@ export class MaskLlava implements Disposable {
   async #analyse(
     picture: Pixels,
     options: GivenObjects & { readonly signal?: AbortSignal | undefined },
-  ): Promise<{ analysis: Analysis; remembered: boolean }> {
+  ): Promise<Analysed> {
     const { signal } = options;
     if (signal?.aborted) throw new CancelledError();
     let remembered = true;
@@ -244,8 +247,10 @@ export class MaskLlava implements Disposable {
   }
 
   /** `embeds` [N, Dllm] is the caller's. */
-  async #compose(picture: Pixels, options: ComposeOptions): Promise<{ composed: Composed; embeds: Tensor }> {
-    const { analysis, remembered } = await this.#analyse(picture, options);
+  async #compose(
+    { analysis, remembered }: Analysed,
+    options: Omit<ComposeOptions, keyof GivenObjects>,
+  ): Promise<{ composed: Composed; embeds: Tensor }> {
     const started = performance.now();
     const { cls, patches, objectTokens, objects: candidates, grid, processed, maps } = analysis;
     const { settings, projector } = this.#networks;

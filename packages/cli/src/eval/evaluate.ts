@@ -52,11 +52,12 @@ export async function evaluate(
   onProgress: OnProgress,
 ): Promise<AnswerLine[]> {
   const { pictures, rows, answers } = evaluation;
+  const prompts = await promptsOf(evaluation);
   const lines: AnswerLine[] = [];
   const total = rows.length * pictures.reduce((sum, { questions }) => sum + questions.length, 0);
   for (const picture of pictures) {
     signal.throwIfAborted();
-    const own = await answerPicture(picture, evaluation, signal);
+    const own = await answerPicture(picture, evaluation, prompts, signal);
     await answers?.append(own);
     lines.push(...own);
     onProgress(lines.length, total);
@@ -64,19 +65,31 @@ export async function evaluate(
   return lines;
 }
 
+/** Each respondent's prompt of every question's text: all at once, as a template's renderer is a process to start. */
+async function promptsOf({ pictures, respondents, suffix }: Evaluation): Promise<Map<string, string>[]> {
+  const texts = [...new Set(pictures.flatMap(({ questions }) => questions.map(({ text }) => text)))];
+  const prompts: Map<string, string>[] = [];
+  for (const respondent of respondents) {
+    const own = await respondent.promptsFor(texts.map((text) => text + suffix));
+    prompts.push(new Map(texts.map((text, i) => [text, own[i] as string])));
+  }
+  return prompts;
+}
+
 async function answerPicture(
   picture: EvalPicture,
-  { respondents, rows, suffix, probing }: Evaluation,
+  { respondents, rows, probing }: Evaluation,
+  prompts: readonly ReadonlyMap<string, string>[],
   signal: AbortSignal,
 ): Promise<AnswerLine[]> {
   const started = performance.now();
   const pixels = await decodeImage(picture.file);
   const timings = new Map([["decodeImage", performance.now() - started]]);
-  const texts = picture.questions.map(({ text }) => text + suffix);
   const replies: (readonly Reply[])[] = [];
   let measures: Omit<PictureMeasures, "timings"> = {};
   for (const [i, respondent] of respondents.entries()) {
-    const given = await respondent.answer(pixels, texts, signal);
+    const own = picture.questions.map(({ text }) => prompts[i]?.get(text) as string);
+    const given = await respondent.answer(pixels, own, signal);
     signal.throwIfAborted();
     replies.push(...given.replies);
     for (const [stage, ms] of Object.entries(given.timings))

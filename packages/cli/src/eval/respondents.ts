@@ -34,7 +34,9 @@ export interface Replies {
 export interface Respondent extends Disposable {
   readonly maskLlava?: MaskLlava;
   readonly configurations: readonly Configuration[];
-  answer(picture: Pixels, questions: readonly string[], signal: AbortSignal): Promise<Replies>;
+  /** The prompt of each question. */
+  promptsFor(questions: readonly string[]): Promise<string[]>;
+  answer(picture: Pixels, prompts: readonly string[], signal: AbortSignal): Promise<Replies>;
 }
 
 export interface RespondentOptions {
@@ -70,12 +72,13 @@ export async function maskLlavaRespondent(
   return {
     configurations,
     maskLlava,
-    async answer(picture, questions, signal) {
-      const requests = configurations.map(({ compose }) => ({ ...compose, questions }));
+    promptsFor: (questions) => maskLlava.promptsFor(questions),
+    async answer(picture, prompts, signal) {
+      const requests = configurations.map(({ compose }) => ({ ...compose, prompts }));
       const { replies, timings } = await maskLlava.askAll(picture, requests, { ...generation, signal });
       return {
         replies: replies.map(({ composed, answers }) =>
-          answers.map((answer) => replyOf(answer.prompt, answer, composed.kinds.length)),
+          answers.map((answer, i) => replyOf(prompts[i] as string, answer, composed.kinds.length)),
         ),
         timings: { ...timings },
         analysis: await maskLlava.analyse(picture, { signal }),
@@ -98,8 +101,8 @@ export async function llavaRespondent(
   const generation = generationOptions(options);
   return {
     configurations: [configuration],
-    async answer(picture, questions, signal) {
-      const prompts = await Promise.all(questions.map((question) => llava.promptFor(question, 1)));
+    promptsFor: (questions) => llava.promptsFor(questions, 1),
+    async answer(picture, prompts, signal) {
       const { answers, visualTokens, timings } = await llava.askAll(picture, prompts, {
         ...generation,
         signal,

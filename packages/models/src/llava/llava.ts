@@ -25,7 +25,7 @@ import { ChatTemplate, type GenerationOptions, InlineTemplateRenderer, Tokenizer
 import { type LlavaConfig, llavaConfigSchema } from "./config.ts";
 import { llavaIgnored, llavaNames } from "./names.ts";
 import { LlavaNetwork } from "./network.ts";
-import { expandPrompt, picturePrompt } from "./prompt.ts";
+import { expandPrompt, picturePrompt, picturePrompts } from "./prompt.ts";
 import { splicedSource } from "./splice.ts";
 
 export interface LlavaQuestion {
@@ -138,6 +138,11 @@ export class Llava implements Disposable {
   /** The prompt for a question about so many pictures. */
   promptFor(question: string, pictures: number): Promise<string> {
     return picturePrompt(this.chatTemplate, question, pictures);
+  }
+
+  /** `promptFor` of many questions. */
+  promptsFor(questions: readonly string[], pictures: number): Promise<string[]> {
+    return picturePrompts(this.chatTemplate, questions, pictures);
   }
 
   /** Answers a prompt; `options` overrule the checkpoint's generation_config.json. Overlapping calls take turns. */

@@ -39,7 +39,21 @@ export async function picturePrompt(
   question: string,
   pictures: number,
 ): Promise<string> {
+  const [prompt] = await picturePrompts(template, [question], pictures);
+  return prompt as string;
+}
+
+/** `picturePrompt` of many questions. */
+export async function picturePrompts(
+  template: ChatTemplate | undefined,
+  questions: readonly string[],
+  pictures: number,
+): Promise<string[]> {
   const images = Array.from({ length: pictures }, () => ({ type: "image" as const }));
-  const messages = [{ role: "user", content: [...images, { type: "text" as const, text: question }] }];
-  return template ? template.render(messages) : vicunaPrompt(messages);
+  const conversations = questions.map((text) => [
+    { role: "user", content: [...images, { type: "text" as const, text }] },
+  ]);
+  return template
+    ? template.renderAll(conversations)
+    : conversations.map((conversation) => vicunaPrompt(conversation));
 }

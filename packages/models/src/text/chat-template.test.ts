@@ -96,8 +96,21 @@ describe("in a worker", () => {
   test("gives what it gives inline", async () => {
     const template = "{% for m in messages %}{{ m['content'] | trim }}{{ eos_token }}{% endfor %}";
     const context = { messages: [{ role: "user", content: " ä \n" }], eos_token: "</s>" };
-    expect(await renderer.render(template, context)).toBe("ä</s>");
+    expect(await renderer.render(template, [context])).toEqual(["ä</s>"]);
     expect(renderTemplate(template, context)).toBe("ä</s>");
+  });
+
+  test("renders many conversations in their order, a thousand a process", async () => {
+    const template = new ChatTemplate(
+      "{{ messages[0]['content'] }}{{ bos_token }}",
+      { bos_token: "<s>" },
+      renderer,
+    );
+    const texts = Array.from({ length: 1003 }, (_, i) => String(i));
+    const prompts = await template.renderAll(texts.map((content) => [{ role: "user", content }]));
+    expect(prompts).toEqual(texts.map((text) => `${text}<s>`));
+    expect(await template.renderAll([])).toEqual([]);
+    expect(await template.render([{ role: "user", content: "a" }])).toBe("a<s>");
   });
 
   test.each([
@@ -132,7 +145,7 @@ describe("in a worker", () => {
     ],
   ])("ends a template that %s", async (_, template, message) => {
     const error = await renderer
-      .render(template, { messages: [], s: "y".repeat(1000) })
+      .render(template, [{ messages: [], s: "y".repeat(1000) }])
       .catch((e: unknown) => e);
     expect(error).toBeInstanceOf(ChatTemplateError);
     expect((error as Error).message).toMatch(message);

@@ -14,9 +14,9 @@ export interface ChatMessage {
 /** What a template is given: plain JSON, so that it can cross to a worker. */
 export type TemplateContext = Readonly<Record<string, unknown>>;
 
-/** Renders a Jinja template. Templates come with checkpoints and are not trusted. */
+/** Renders a Jinja template, once for each context. Templates come with checkpoints and are not trusted. */
 export interface TemplateRenderer {
-  render(template: string, context: TemplateContext): Promise<string>;
+  render(template: string, contexts: readonly TemplateContext[]): Promise<string[]>;
 }
 
 /** Text that a template may produce; far above any model's context. */
@@ -27,8 +27,8 @@ export const maxPromptLength = 16 * 2 ** 20;
  * trusts; Node programs use `WorkerTemplateRenderer`, browsers a web worker of their own.
  */
 export class InlineTemplateRenderer implements TemplateRenderer {
-  async render(template: string, context: TemplateContext): Promise<string> {
-    return renderTemplate(template, context);
+  async render(template: string, contexts: readonly TemplateContext[]): Promise<string[]> {
+    return contexts.map((context) => renderTemplate(template, context));
   }
 }
 
@@ -50,6 +50,9 @@ export function checkPrompt(text: unknown): string {
   }
   return text;
 }
+
+/** Conversations that a renderer is given at once; bounds what it holds in memory. */
+const conversationsAtOnce = 1000;
 
 /** A checkpoint's chat template with the special tokens that it may write. */
 export class ChatTemplate {
@@ -84,14 +87,31 @@ export class ChatTemplate {
    * The prompt for a conversation, special tokens written out.
    * @param options.addGenerationPrompt end with what begins an answer; default true
    */
-  render(messages: readonly ChatMessage[], options: { addGenerationPrompt?: boolean } = {}): Promise<string> {
-    return this.#renderer.render(this.template, {
-      ...this.#specialTokens,
-      messages,
-      add_generation_prompt: options.addGenerationPrompt ?? true,
-      tools: null,
-      documents: null,
-    });
+  async render(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<string> {
+    const [prompt] = await this.renderAll([messages], options);
+    return prompt as string;
+  }
+
+  /** `render` of many conversations: a renderer that starts a process starts one for a thousand of them. */
+  async renderAll(
+    conversations: readonly (readonly ChatMessage[])[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<string[]> {
+    const prompts: string[] = [];
+    for (let from = 0; from < conversations.length; from += conversationsAtOnce) {
+      const contexts = conversations.slice(from, from + conversationsAtOnce).map((messages) => ({
+        ...this.#specialTokens,
+        messages,
+        add_generation_prompt: options.addGenerationPrompt ?? true,
+        tools: null,
+        documents: null,
+      }));
+      prompts.push(...(await this.#renderer.render(this.template, contexts)));
+    }
+    return prompts;
   }
 }
 
