@@ -35,6 +35,11 @@ const rows: readonly Row[] = [
   ["--nms below 0", [...detect, "--nms", "-0.1"], ["--nms", "'-0.1'", "at least 0"]],
   ["--nms with --top-k", [...detect, "--nms", "0.5", "--top-k", "5"], ["--top-k", "--nms"]],
   ["--box of another command", [...detect, ...inside], ["unknown option '--box'"]],
+  [
+    "--no-patches with a grid of them",
+    [...compose, "--no-patches", "--patch-grid", "2x2"],
+    ["--no-patches leaves --patch-grid nothing to do"],
+  ],
   ["segment without a prompt", segment, ["segment needs", "--box x0,y0,x1,y1", "--point x,y,label"]],
   ["--box of three numbers", [...segment, "--box", "1,2,3"], ["--box", "'1,2,3'", "four numbers"]],
   ["--box of five numbers", [...segment, "--box", "1,2,3,4,5"], ["--box", "'1,2,3,4,5'", "four numbers"]],

@@ -91,6 +91,13 @@ describe("compose", () => {
     expectConsistent(tensors, output);
   });
 
+  test("--no-patches leaves [CLS] and the objects", async () => {
+    const { output, tensors } = await compose(...boxes, "--no-patches", "--tokens", "4");
+    expect([...tensor(tensors, "token_kinds").values]).toEqual([0, 2, 2, 2]);
+    expect(output.composition).toMatchObject({ cls: true, patches: [] });
+    expectConsistent(tensors, output);
+  });
+
   test("--drop-policy says which objects stay", async () => {
     const kept = async (...extra: string[]) => {
       const { output } = await compose(...boxes, "--objects", "1", "--no-background", ...extra);
