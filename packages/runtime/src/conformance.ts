@@ -3,6 +3,8 @@ import { encodeFloat16 } from "./float16.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import type { InputSpecs, Op, Tensors } from "./op.ts";
 import type { OpCase, Tolerance } from "./op-case.ts";
+import { isQuantized } from "./quantized.ts";
+import { quantizeHost } from "./quantized-host.ts";
 import type { Random } from "./random.ts";
 import { formatShape, type Tensor } from "./tensor.ts";
 
@@ -18,6 +20,7 @@ export function upload(device: Device, host: HostTensor, label?: string): Tensor
 }
 
 function rawData(host: HostTensor): ArrayBufferView {
+  if (isQuantized(host.dtype)) return host.packed ?? quantizeHost(host.data, host.shape, host.dtype);
   switch (host.dtype) {
     case "f16":
       return encodeFloat16(host.data);

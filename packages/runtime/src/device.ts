@@ -12,11 +12,13 @@ import {
 import { decodeFloat16 } from "./float16.ts";
 import { PipelineCache } from "./pipelines.ts";
 import type { Profiler } from "./profiler.ts";
+import { isQuantized } from "./quantized.ts";
+import { dequantizeHost } from "./quantized-host.ts";
 import { Recorder, type RecordOptions } from "./recorder.ts";
 import { PlannedStorage } from "./step.ts";
 import { byteLength, formatSpec, type Storage, Tensor, type TensorSpec } from "./tensor.ts";
 
-/** What a readback gives: f16 is widened to f32. */
+/** What a readback gives: f16 and quantised weights are widened to f32. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
 
 export interface DeviceOptions {
@@ -212,7 +214,7 @@ export class Device implements Disposable {
     }
   }
 
-  /** Reads a whole tensor; f16 is widened to f32. */
+  /** Reads a whole tensor; f16 and quantised weights are widened to f32. */
   async read(tensor: Tensor): Promise<HostArray> {
     this.check();
     const bytes = tensor.storage.bytes;
@@ -237,6 +239,7 @@ export class Device implements Disposable {
 
   /** Raw bytes of a tensor as numbers. `bytes` must start at the start of its ArrayBuffer. */
   decode(spec: TensorSpec, bytes: Uint8Array<ArrayBuffer>): HostArray {
+    if (isQuantized(spec.dtype)) return dequantizeHost(bytes, spec.shape, spec.dtype);
     const n = spec.shape.reduce((a, b) => a * b, 1);
     switch (spec.dtype) {
       case "f32":

@@ -11,6 +11,8 @@ export * from "./ops/index.ts";
 export * from "./planner.ts";
 export { type OpTime, Profiler } from "./profiler.ts";
 export * from "./program.ts";
+export * from "./quantized.ts";
+export * from "./quantized-host.ts";
 export * from "./random.ts";
 export * from "./reading.ts";
 export * from "./recorder.ts";

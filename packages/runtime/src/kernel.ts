@@ -75,10 +75,20 @@ export interface TensorWindow {
   readonly length: number;
 }
 
+/** A part of a tensor, in bytes: a plane of a quantised tensor, or rows of one. */
+export interface TensorBytes {
+  readonly tensor: Tensor;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** What a dispatch binds: a whole tensor or a part of one. */
+export type Bindable = Tensor | TensorWindow | TensorBytes;
+
 /** One dispatch of a kernel: tensors by binding name, uniforms by name, workgroups. */
 export interface Dispatch {
   readonly kernel: Kernel;
-  readonly tensors: Readonly<Record<string, Tensor | TensorWindow | undefined>>;
+  readonly tensors: Readonly<Record<string, Bindable | undefined>>;
   readonly uniforms: Readonly<Record<string, number>>;
   readonly workgroups: readonly [number, number, number];
 }
@@ -86,7 +96,7 @@ export interface Dispatch {
 /** Typed constructor of a Dispatch: misspelt bindings and uniforms do not compile. */
 export function dispatch<B extends string, U extends string>(
   kernel: Kernel<B, U>,
-  tensors: Record<B, Tensor | TensorWindow | undefined>,
+  tensors: Record<B, Bindable | undefined>,
   uniforms: Record<U, number>,
   workgroups: readonly [number, number?, number?],
 ): Dispatch {

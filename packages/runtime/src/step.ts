@@ -1,5 +1,5 @@
 import { KernelError } from "./errors.ts";
-import type { Dispatch, TensorWindow } from "./kernel.ts";
+import type { Dispatch } from "./kernel.ts";
 import type { Cost } from "./op.ts";
 import { bytesPerElement, type Storage, Tensor } from "./tensor.ts";
 
@@ -49,14 +49,12 @@ export interface Step {
 export function bound(d: Dispatch, name: string): { tensor: Tensor; offset: number; bytes: number } {
   const target = d.tensors[name];
   if (!target) throw new KernelError(`kernel ${d.kernel.name}: nothing bound to ${name}`);
-  if (!isWindow(target)) return { tensor: target, offset: 0, bytes: target.storage.bytes };
-  const size = bytesPerElement(target.tensor.dtype);
-  const offset = target.start * size;
+  if (target instanceof Tensor) return { tensor: target, offset: 0, bytes: target.storage.bytes };
+  const { tensor } = target;
+  const size = "start" in target ? bytesPerElement(tensor.dtype) : 1;
+  const [start, length] = "start" in target ? [target.start, target.length] : [target.offset, target.bytes];
+  const offset = start * size;
   // kernels may see the window as whole vec4s: round up, but never past the storage (which is padded to 16 bytes)
-  const bytes = Math.min(Math.ceil((target.length * size) / 16) * 16, target.tensor.storage.bytes - offset);
-  return { tensor: target.tensor, offset, bytes };
-}
-
-function isWindow(target: Tensor | TensorWindow): target is TensorWindow {
-  return !(target instanceof Tensor);
+  const bytes = Math.min(Math.ceil((length * size) / 16) * 16, tensor.storage.bytes - offset);
+  return { tensor, offset, bytes };
 }

@@ -1,7 +1,10 @@
-import { DisposedError, RuntimeError, ShapeError } from "./errors.ts";
+import { DisposedError, DTypeError, RuntimeError, ShapeError } from "./errors.ts";
+import { isQuantized, type QuantizedDType, quantizedLayout } from "./quantized.ts";
 
 /** Element types in GPU memory. Activations are f32; f16 is a storage type of weights and KV caches. */
-export type DType = "f32" | "f16" | "i32" | "u32";
+export type ElementDType = "f32" | "f16" | "i32" | "u32";
+/** What a tensor holds: elements, or weights that were quantised in groups (quantized.ts). */
+export type DType = ElementDType | QuantizedDType;
 export type Shape = readonly number[];
 
 /** What is known of a tensor without its data. Tensors are contiguous and row-major. */
@@ -11,9 +14,11 @@ export interface TensorSpec {
   readonly label?: string | undefined;
 }
 
-const elementBytes: Record<DType, number> = { f32: 4, f16: 2, i32: 4, u32: 4 };
+const elementBytes: Readonly<Record<ElementDType, number>> = { f32: 4, f16: 2, i32: 4, u32: 4 };
 
+/** Throws a DTypeError for quantised types, whose elements have no bytes of their own: ops that move elements refuse them so. */
 export function bytesPerElement(dtype: DType): number {
+  if (isQuantized(dtype)) throw new DTypeError(`${dtype}: a quantised weight can not be moved on its own`);
   return elementBytes[dtype];
 }
 
@@ -23,9 +28,17 @@ export function sizeOf(shape: Shape): number {
   return n;
 }
 
-/** Bytes of a tensor's data, padded to whole vec4<f32>s so that any kernel may read it as such. */
+/** Bytes of a tensor's data, without padding. */
+export function dataBytes({ shape, dtype }: TensorSpec): number {
+  if (!isQuantized(dtype)) return sizeOf(shape) * elementBytes[dtype];
+  const { quants, scales } = quantizedLayout(shape, dtype);
+  return quants.bytes + scales.bytes;
+}
+
+/** Bytes of a tensor in memory: its data, padded to whole vec4<f32>s so that any kernel may read it as such. */
 export function byteLength(spec: TensorSpec): number {
-  return Math.max(16, Math.ceil((sizeOf(spec.shape) * elementBytes[spec.dtype]) / 16) * 16);
+  if (isQuantized(spec.dtype)) return quantizedLayout(spec.shape, spec.dtype).bytes;
+  return Math.max(16, Math.ceil(dataBytes(spec) / 16) * 16);
 }
 
 export function formatShape(shape: Shape): string {
@@ -86,6 +99,9 @@ export class Tensor implements TensorSpec, Disposable {
     }
     if (sizeOf(full) !== this.size || full.some((d) => !Number.isInteger(d))) {
       throw new ShapeError(`reshape: ${formatSpec(this)} does not fit ${formatShape(shape)}`);
+    }
+    if (isQuantized(this.dtype) && full.at(-1) !== this.shape.at(-1)) {
+      throw new ShapeError(`reshape: ${formatSpec(this)} to ${formatShape(shape)} would cut its rows anew`);
     }
     return new Tensor({ shape: full, dtype: this.dtype, label: this.label }, this.storage);
   }

@@ -1,6 +1,7 @@
 import type { Capabilities } from "./capabilities.ts";
 import { KernelError } from "./errors.ts";
-import type { TensorWindow } from "./kernel.ts";
+import type { TensorBytes, TensorWindow } from "./kernel.ts";
+import { isQuantized, type QuantizedPlane, quantizedLayout } from "./quantized.ts";
 import { bytesPerElement, formatSpec, type Tensor } from "./tensor.ts";
 
 /** A tensor seen as rows of `width` elements, for walking it in windows. */
@@ -67,4 +68,29 @@ export function byteWindows(
 /** The part of `part` that a row window covers. */
 export function rowsOf({ tensor, width }: Rows, { start, count }: RowWindow): TensorWindow {
   return { tensor, start: start * width, length: count * width };
+}
+
+/** Rows of a quantised tensor: the parts of its two planes. */
+export interface QuantizedRows extends RowWindow {
+  readonly quants: TensorBytes;
+  readonly scales: TensorBytes;
+}
+
+/** `rowWindows` of a quantised tensor [.., K], whose planes are bound apart. */
+export function quantizedWindows(tensor: Tensor, caps: Capabilities): QuantizedRows[] {
+  if (!isQuantized(tensor.dtype)) throw new KernelError(`${formatSpec(tensor)} is not quantised`);
+  const { rows, quants, scales } = quantizedLayout(tensor.shape, tensor.dtype);
+  const windows = byteWindows(rows, [quants.rowBytes, scales.rowBytes], caps);
+  if (!windows) {
+    const limit = caps.limits.maxStorageBufferBindingSize;
+    throw new KernelError(
+      `no window of whole rows of ${formatSpec(tensor)} fits a binding of ${limit} bytes`,
+    );
+  }
+  const part = ({ offset, rowBytes }: QuantizedPlane, w: RowWindow): TensorBytes => ({
+    tensor,
+    offset: offset + w.start * rowBytes,
+    bytes: w.count * rowBytes,
+  });
+  return windows.map((w) => ({ ...w, quants: part(quants, w), scales: part(scales, w) }));
 }

@@ -11,6 +11,7 @@ import { convTranspose2dSuite } from "./conv-transpose2d/cases.ts";
 import { conv2dSuite } from "./conv2d/cases.ts";
 import { copyIntoSuite } from "./copy-into/cases.ts";
 import { deformableAttentionSuite } from "./deformable-attention/cases.ts";
+import { dequantizeSuite } from "./dequantize/cases.ts";
 import { embeddingSuite } from "./embedding/cases.ts";
 import { embeddingAdamwSuite } from "./embedding-adamw/cases.ts";
 import { gatherRowsSuite } from "./gather-rows/cases.ts";
@@ -26,6 +27,7 @@ import { maxPool2dSuite } from "./max-pool2d/cases.ts";
 import { padSuite } from "./pad/cases.ts";
 import { pairwiseProductSuite } from "./pairwise-product/cases.ts";
 import { permuteSuite } from "./permute/cases.ts";
+import { quantizeSuite } from "./quantize/cases.ts";
 import { randomUniformSuite } from "./random-uniform/cases.ts";
 import { reduceSuite } from "./reduce/cases.ts";
 import { resize2dSuite } from "./resize2d/cases.ts";
@@ -91,4 +93,6 @@ export const suites: readonly OpSuite[] = [
   weightedMeanSuite,
   tokenTermsSuite,
   tokenDotsSuite,
+  quantizeSuite,
+  dequantizeSuite,
 ];

@@ -51,7 +51,7 @@ const variant: Variant<GatherRowsInputs, GatherRowsParams> = {
 
 function gatherReference({ x, indices }: { x: HostTensor; indices: HostTensor }): HostTensor[] {
   const [rows, width] = x.shape as [number, number];
-  const outside = { f32: Number.NaN, f16: Number.NaN, i32: -1, u32: 0xffffffff }[x.dtype];
+  const outside = x.dtype === "f32" ? Number.NaN : x.dtype === "u32" ? 0xffffffff : -1;
   const out = new Float64Array(indices.data.length * width);
   indices.data.forEach((row, k) => {
     for (let i = 0; i < width; i++)

@@ -10,9 +10,9 @@ export const exactly: Tolerance = { abs: 0, rel: 0 };
 
 /** Random values of any dtype. */
 export function values(r: Random, shape: Shape, dtype: DType): HostTensor {
-  return dtype === "f32" || dtype === "f16"
-    ? r.normals(shape, { dtype })
-    : r.integers(shape, dtype === "i32" ? -(2 ** 31) : 0, 2 ** 31, dtype);
+  return dtype === "i32" || dtype === "u32"
+    ? r.integers(shape, dtype === "i32" ? -(2 ** 31) : 0, 2 ** 31, dtype)
+    : r.normals(shape, { dtype });
 }
 
 function permuteCase(
