@@ -1,6 +1,6 @@
 /**
- * `half_bits(x)`: the binary16 bits of an f32 given as bits. Rounding in integers, to nearest even: `pack2x16float` may round either way, and drivers differ. Subnormal halves are
- * kept, overflow gives an infinity, a NaN stays one.
+ * `half_bits(x)`: the binary16 bits of an f32 that is given as bits. Rounds in integers, to nearest even: `pack2x16float`
+ * may round either way, and drivers differ. Subnormal halves are kept, overflow gives an infinity, a NaN stays one.
  */
 export const halfBits = `
 fn half_bits(x: u32) -> u32 {

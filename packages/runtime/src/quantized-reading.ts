@@ -1,39 +1,44 @@
-import { type BindingDecl, read } from "./kernel.ts";
-import type { QuantizedDType } from "./quantized.ts";
+import { type QuantizedDType, quantGroup } from "./quantized.ts";
 
-export interface QuantizedReader {
-  readonly quants: BindingDecl;
-  readonly scales: BindingDecl;
-  readonly code: string;
-}
-
-const bytesOfWord = "vec4<u32>(w) >> vec4<u32>(0u, 8u, 16u, 24u)";
+const bytesOf = (w: string, shift: number) =>
+  `vec4<f32>((vec4<u32>(${w}) >> vec4<u32>(${[0, 8, 16, 24].map((b) => `${b + shift}u`).join(", ")})) & vec4<u32>(15u))`;
 
 /**
- * How kernels read the two planes of a quantised tensor, bound as `quants` (vec4<u32>) and `scales` (u32).
+ * WGSL to read quantised weights, whose scales are bound as `scales`, an array of u32. A weight is d · q + m, with m = 0 in
+ * q8_0 and -8d in q4_0; so is a sum of them, which needs no weight on its own.
  *
- * - `scale_of(g)`: d and m (0 but in q4_1) of group g.
- * - of a q8_0 group, vec4<u32>s 2g and 2g + 1: `weights8(w, s)`, the four weights of a word.
- * - of a 4-bit group, vec4<u32> g: `low_weights(w, s)`, weights 4i … 4i + 3 of its word i, and `high_weights(w, s)`,
- *   16 + 4i … 16 + 4i + 3.
+ * - `scale_of(g: u32) -> vec2<f32>`: d and m of group g;
+ * - q8_0: `quants_of(w: u32) -> vec4<f32>`, the q of the weights in a word;
+ * - q4_0, q4_1: `low_quants(w: u32)` and `high_quants(w: u32)`, those of weights 4i … 4i + 3 and 16 + 4i … 16 + 4i + 3
+ *   where w is word i of its group;
+ * - `weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32>`, exactly.
  */
-export function quantizedReader(dtype: QuantizedDType): QuantizedReader {
-  const decl = { quants: read("vec4<u32>"), scales: read("u32") };
-  const single =
-    "fn scale_of(g: u32) -> vec2<f32> { return vec2<f32>(unpack2x16float(scales[g >> 1u])[g & 1u], 0.0); }";
+export function quantizedReader(dtype: QuantizedDType): string {
+  const half = "unpack2x16float(scales[g >> 1u])[g & 1u]";
   if (dtype === "q8_0") {
-    const code = `${single}
-fn weights8(w: u32, s: vec2<f32>) -> vec4<f32> {
-  return s.x * vec4<f32>(vec4<i32>(vec4<u32>(w) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
-}`;
-    return { ...decl, code };
+    return `
+fn scale_of(g: u32) -> vec2<f32> { return vec2<f32>(${half}, 0.0); }
+fn quants_of(w: u32) -> vec4<f32> { return vec4<f32>(vec4<i32>(vec4<u32>(w) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }
+fn weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32> { return s.x * q; }`;
   }
-  const value = dtype === "q4_0" ? "s.x * (vec4<f32>(q) - 8.0)" : "s.x * vec4<f32>(q) + s.y";
-  const scale =
-    dtype === "q4_0" ? single : "fn scale_of(g: u32) -> vec2<f32> { return unpack2x16float(scales[g]); }";
-  const code = `${scale}
-fn weights4(q: vec4<u32>, s: vec2<f32>) -> vec4<f32> { return ${value}; }
-fn low_weights(w: u32, s: vec2<f32>) -> vec4<f32> { return weights4((${bytesOfWord}) & vec4<u32>(15u), s); }
-fn high_weights(w: u32, s: vec2<f32>) -> vec4<f32> { return weights4((${bytesOfWord.replace("0u, 8u, 16u, 24u", "4u, 12u, 20u, 28u")}) & vec4<u32>(15u), s); }`;
-  return { ...decl, code };
+  const pair = dtype === "q4_0" ? `${half} * vec2<f32>(1.0, -8.0)` : "unpack2x16float(scales[g])";
+  return `
+fn scale_of(g: u32) -> vec2<f32> { return ${pair}; }
+fn low_quants(w: u32) -> vec4<f32> { return ${bytesOf("w", 0)}; }
+fn high_quants(w: u32) -> vec4<f32> { return ${bytesOf("w", 4)}; }
+fn weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32> { return s.x * q + s.y; }`;
+}
+
+/**
+ * `quad_of(g: u32, i: u32) -> vec4<f32>`: weights 4i to 4i + 3 of group g, whose quants are bound as `quants`, an array of
+ * u32. For kernels that read each weight once.
+ */
+export function quadReader(dtype: QuantizedDType): string {
+  const words = dtype === "q8_0" ? quantGroup / 4 : quantGroup / 8;
+  const quants =
+    dtype === "q8_0"
+      ? `quants_of(quants[g * ${words}u + i])`
+      : `low_quants(quants[g * ${words}u + (i & 3u)] >> (i & 4u))`;
+  return `${quantizedReader(dtype)}
+fn quad_of(g: u32, i: u32) -> vec4<f32> { return weights_of(${quants}, scale_of(g)); }`;
 }

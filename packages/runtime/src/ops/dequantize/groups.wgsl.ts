@@ -1,7 +1,7 @@
-import { type Dispatch, dispatch, grid, kernel, write } from "../../kernel.ts";
+import { type Dispatch, dispatch, grid, kernel, read, write } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
 import { type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
-import { quantizedReader } from "../../quantized-reading.ts";
+import { quadReader } from "../../quantized-reading.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { quantizedWindows, rowsOf, rowWindows } from "../../windows.ts";
@@ -9,32 +9,24 @@ import { type DequantizeInputs, type DequantizeParams, quantizedDType } from "./
 
 const workgroup = 64;
 
-/** A thread makes four weights of a word: a quarter of what a load of quants gives, so that stores lie side by side. */
+/** A thread makes four weights, so that neighbouring threads store neighbouring vec4s. */
 function dequantizeKernel(dtype: QuantizedDType, whole: boolean) {
-  const { quants, scales, code } = quantizedReader(dtype);
   return kernel({
     name: `dequantize-${dtype}${whole ? "" : "-partial"}`,
-    bindings: { quants, scales, y: write(whole ? "vec4<f32>" : "f32") },
+    bindings: { quants: read("u32"), scales: read("u32"), y: write(whole ? "vec4<f32>" : "f32") },
     uniforms: { count: "u32", width: "u32", groups: "u32", x_row0: "u32", y_row0: "u32" },
     code: wgsl`
-${code}
+${quadReader(dtype)}
 @compute @workgroup_size(${workgroup})
 fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
   let i = flat_invocation(gid, nwg, ${workgroup}u);
   if (i >= u.count) { return; }
   let g = u.x_row0 * u.groups + i / 8u;
-  let q = i % 8u;
-  let s = scale_of(g);
-#if ${dtype === "q8_0"}
-  let v = weights8(quants[2u * g + q / 4u][q % 4u], s);
-#else
-  let w = quants[g][q % 4u];
-  let v = select(low_weights(w, s), high_weights(w, s), q >= 4u);
-#endif
+  let v = quad_of(g, i % 8u);
 #if ${whole}
   y[u.y_row0 * u.groups * 8u + i] = v;
 #else
-  let k = (i / 8u % u.groups) * ${quantGroup}u + 4u * q;
+  let k = (i / 8u % u.groups) * ${quantGroup}u + 4u * (i % 8u);
   let at = (u.y_row0 + i / 8u / u.groups) * u.width + k;
   if (k < u.width) { y[at] = v.x; }
   if (k + 1u < u.width) { y[at + 1u] = v.y; }

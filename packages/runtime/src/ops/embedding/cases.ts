@@ -1,13 +1,13 @@
 import { hostTensor } from "../../host-tensor.ts";
 import { type OpCase, suite } from "../../op-case.ts";
-import type { Shape } from "../../tensor.ts";
+import type { DType, Shape } from "../../tensor.ts";
 import { embeddingOp } from "./index.ts";
 import type { EmbeddingInputs, EmbeddingParams } from "./spec.ts";
 
 function embeddingCase(
   table: Shape,
   ids: Shape,
-  dtype: "f32" | "f16",
+  dtype: DType,
   outside: readonly number[] = [],
 ): OpCase<EmbeddingInputs, EmbeddingParams> {
   const [rows = 0] = table;
@@ -20,7 +20,7 @@ function embeddingCase(
       const data = [0, rows - 1, ...outside, ...drawn.data].slice(0, drawn.data.length);
       return { table: r.normals(table, { dtype }), ids: hostTensor(ids, "u32", data) };
     },
-    // a copy, and every half is a float: no rounding
+    // a copy, and every half and every quantised weight is a float: no rounding
     tolerance: { abs: 0, rel: 0 },
   };
 }
@@ -32,4 +32,8 @@ export const embeddingSuite = suite(embeddingOp, [
   embeddingCase([129, 36], [130], "f16"),
   embeddingCase([77, 5], [9], "f16", [77, 0xffffffff]),
   embeddingCase([1, 1], [3], "f16", [1]),
+  embeddingCase([33, 64], [3, 11], "q8_0", [33]),
+  embeddingCase([17, 96], [29], "q4_0", [17, 0xffffffff]),
+  embeddingCase([9, 45], [14], "q4_1", [9]),
+  embeddingCase([9, 6], [5], "q8_0"),
 ]);
