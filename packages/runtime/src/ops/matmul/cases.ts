@@ -76,4 +76,14 @@ export const matmulSuite = suite(matmulOp, [
   matmulCase([3, 264], [45, 264], { ...f16, scale: 0.125, bias: true }),
   matmulCase([5, 1, 64], [5, 30, 64], { scale: 0.125 }),
   matmulCase([3, 2, 72], [3, 11, 72], f16),
+  // quantised weights: against loops over the values that they stand for; one row, a few, many, and groups' ends
+  ...(["q8_0", "q4_0", "q4_1"] as const).flatMap((dtype) => [
+    matmulCase([1, 32], [1, 32], { dtype }),
+    matmulCase([1, 320], [133, 320], { dtype, bias: true, residual: true, scale: 0.5 }),
+    matmulCase([1, 77], [45, 77], { dtype, activation: "silu" }),
+    matmulCase([3, 1, 2112], [21, 2112], { dtype, bias: true }),
+    matmulCase([7, 97], [37, 97], { dtype, residual: true }),
+    matmulCase([37, 128], [135, 128], { dtype, bias: true, activation: "gelu", residual: true }),
+    matmulCase([2, 35, 50], [70, 50], { dtype, scale: 0.25 }),
+  ]),
 ]);

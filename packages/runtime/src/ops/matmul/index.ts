@@ -1,9 +1,13 @@
 import type { Activation } from "../../activation.ts";
 import { DTypeError } from "../../errors.ts";
 import type { Op } from "../../op.ts";
+import { isQuantized } from "../../quantized.ts";
 import type { Recorder } from "../../recorder.ts";
-import { bytesPerElement, formatSpec, sizeOf, type Tensor } from "../../tensor.ts";
+import { dataBytes, formatSpec, type Tensor } from "../../tensor.ts";
 import { matvecVariants } from "./matvec.wgsl.ts";
+import { quantizedMatvecVariant } from "./quantized-matvec.wgsl.ts";
+import { quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
+import { quantizedTiledVariants } from "./quantized-tiled.wgsl.ts";
 import { matmulReference } from "./reference.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 import { subgroupVariants } from "./subgroup.wgsl.ts";
@@ -13,22 +17,30 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
   name: "matmul",
   infer(inputs, params) {
     const { a, b, bias, residual } = inputs;
-    const floats =
-      [a, bias, residual].every((t) => !t || t.dtype === "f32") && (b.dtype === "f32" || b.dtype === "f16");
-    if (!floats)
-      throw new DTypeError(`matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 x f32 or f32 x f16`);
-    const { n } = matmulShape(inputs, params);
+    const { n, batchedB } = matmulShape(inputs, params);
+    const known = b.dtype === "f32" || b.dtype === "f16" || isQuantized(b.dtype);
+    if (!known || [a, bias, residual].some((t) => t && t.dtype !== "f32")) {
+      throw new DTypeError(
+        `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype`,
+      );
+    }
+    if (isQuantized(b.dtype) && (batchedB || !params.transposeB))
+      throw new DTypeError(`matmul: ${formatSpec(b)}: quantised weights are one matrix [N, K], transposed`);
     return [{ shape: [...a.shape.slice(0, -1), n], dtype: "f32" }];
   },
-  variants: [...matvecVariants, ...subgroupVariants, ...tiledVariants],
+  variants: [
+    ...matvecVariants,
+    ...subgroupVariants,
+    ...tiledVariants,
+    ...quantizedSubgroupVariants,
+    quantizedMatvecVariant,
+    ...quantizedTiledVariants,
+  ],
   reference: matmulReference,
   cost(inputs, [y], params) {
     const { batch, m, n, k } = matmulShape(inputs, params);
     const { a, b, bias, residual } = inputs;
-    const bytes = [a, b, bias, residual, y].reduce(
-      (sum, t) => sum + (t ? sizeOf(t.shape) * bytesPerElement(t.dtype) : 0),
-      0,
-    );
+    const bytes = [a, b, bias, residual, y].reduce((sum, t) => sum + (t ? dataBytes(t) : 0), 0);
     return { flops: 2 * batch * m * n * k, bytes };
   },
 };
@@ -40,7 +52,7 @@ export interface LinearOptions {
   readonly scale?: number;
 }
 
-/** y = activation(scale · x Wᵀ + bias) + residual. x [.., K], weight [N, K] (f32 or f16) -> [.., N]. */
+/** y = activation(scale · x Wᵀ + bias) + residual. x [.., K], weight [N, K] (f32, f16 or quantised) -> [.., N]. */
 export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   const { bias, residual, activation = "none", scale = 1 } = options;
   return cmd.call1(matmulOp, { a: x, b: weight, bias, residual }, { transposeB: true, activation, scale });

@@ -5,7 +5,8 @@ import { formatShape, formatSpec, sizeOf, type TensorSpec } from "../../tensor.t
 export interface MatmulInputs {
   /** [batch, M, K] or [M, K] (leading axes are batch), f32. */
   readonly a: TensorSpec;
-  /** `transposeB` (weights as checkpoints store them): [N, K] or [batch, N, K]; else [K, N] or [batch, K, N]. f32, f16. */
+  /** `transposeB` (weights as checkpoints store them): [N, K] or [batch, N, K]; else [K, N] or [batch, K, N].
+   * f32, f16, or quantised where it is one transposed matrix. */
   readonly b: TensorSpec;
   /** [N]. f32. */
   readonly bias?: TensorSpec | undefined;

@@ -1,11 +1,11 @@
 import { type OpCase, suite } from "../../op-case.ts";
-import type { Shape } from "../../tensor.ts";
+import type { DType, Shape } from "../../tensor.ts";
 import { randomUniformOp } from "./index.ts";
 import type { RandomUniformInputs, RandomUniformParams } from "./spec.ts";
 
 function fillCase(
   shape: Shape,
-  dtype: "f32" | "f16",
+  dtype: DType,
   params: RandomUniformParams,
 ): OpCase<RandomUniformInputs, RandomUniformParams> {
   return {
@@ -22,4 +22,7 @@ export const randomUniformSuite = suite(randomUniformOp, [
   fillCase([7, 33], "f32", { range: 0.5, mean: 1, seed: 12345 }),
   fillCase([101, 7], "f16", { range: 2, mean: 0, seed: 7 }),
   fillCase([64, 64], "f16", { range: 0.125, mean: 1, seed: 99 }),
+  fillCase([5, 96], "q8_0", { range: 0.5, mean: 0, seed: 3 }),
+  fillCase([7, 37], "q4_0", { range: 2, mean: 0, seed: 4 }),
+  fillCase([3, 64], "q4_1", { range: 0.3, mean: 1, seed: 5 }),
 ]);

@@ -1,27 +1,27 @@
 import { DTypeError } from "../../errors.ts";
 import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
-import { bytesPerElement, formatSpec, sizeOf, type Tensor } from "../../tensor.ts";
+import { dataBytes, formatSpec, type Tensor } from "../../tensor.ts";
 import { fillVariant } from "./fill.wgsl.ts";
-import { type RandomUniformInputs, type RandomUniformParams, uniformAt } from "./spec.ts";
+import { quantsVariant } from "./quants.wgsl.ts";
+import { randomUniformReference } from "./reference.ts";
+import type { RandomUniformInputs, RandomUniformParams } from "./spec.ts";
 
 export const randomUniformOp: Op<RandomUniformInputs, RandomUniformParams> = {
   name: "random-uniform",
   mutates: ["target"],
-  infer({ target }) {
-    if (target.dtype !== "f32" && target.dtype !== "f16") {
-      throw new DTypeError(`random-uniform: takes f32 or f16, found ${formatSpec(target)}`);
-    }
+  infer({ target }, { mean }) {
+    if (target.dtype === "i32" || target.dtype === "u32")
+      throw new DTypeError(
+        `random-uniform: takes f32, f16 or a quantised dtype, found ${formatSpec(target)}`,
+      );
+    if (mean !== 0 && (target.dtype === "q8_0" || target.dtype === "q4_0"))
+      throw new DTypeError(`random-uniform: ${formatSpec(target)} is symmetric, found a mean of ${mean}`);
     return [];
   },
-  variants: [fillVariant],
-  reference({ target }, { range, mean, seed }) {
-    target.data.forEach((_, i) => {
-      target.data[i] = mean + range * uniformAt(i, seed);
-    });
-    return [];
-  },
-  cost: ({ target }) => ({ flops: 0, bytes: sizeOf(target.shape) * bytesPerElement(target.dtype) }),
+  variants: [fillVariant, quantsVariant],
+  reference: randomUniformReference,
+  cost: ({ target }) => ({ flops: 0, bytes: dataBytes(target) }),
 };
 
 /** Overwrites `target` with uniform values by seed: weights of a model that is on no disk. */

@@ -1,0 +1,164 @@
+import { kernel } from "../../kernel.ts";
+import type { Variant } from "../../op.ts";
+import { isQuantized, type QuantizedDType } from "../../quantized.ts";
+import { quantizedReader } from "../../quantized-reading.ts";
+import { wgsl } from "../../wgsl.ts";
+import { epilogueWgsl } from "./epilogue.wgsl.ts";
+import {
+  type QuantizedKernel,
+  quantizedBindings,
+  quantizedDispatches,
+  quantizedUniforms,
+} from "./quantized-dispatches.ts";
+import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { unroll } from "./unroll.ts";
+
+const columns = 4;
+const components = ["x", "y", "z", "w"] as const;
+
+/** WGSL that takes the next word's four quants of column c, whose words are in `w_c`, and moves on. */
+function nextQuants(dtype: QuantizedDType, c: number): string {
+  const quants = dtype === "q8_0" ? `quants_of(w${c}.x)` : `low_quants(w${c}.x >> shift)`;
+  return `let q${c} = weights_of(${quants}, d${c}); w${c} = w${c}.yzwx;`;
+}
+
+/**
+ * As the subgroup kernel of float weights: a workgroup is one subgroup of S lanes and computes `rows` x 4S outputs, 4
+ * columns a lane, in steps of 4 along K. A lane's columns are rows of weights, of which it loads a vec4<u32> each: 16 or
+ * 32 weights, so that loads, which are what software adapters wait for, are few. Two rolled loops keep the code small:
+ * a step unpacks the lowest word's four weights and turns the words.
+ */
+function subgroupKernel(dtype: QuantizedDType, rows: number, subgroupSize: number): QuantizedKernel {
+  const wide = dtype === "q8_0";
+  return kernel({
+    name: `matmul-subgroup-${rows}x${columns * subgroupSize}-${dtype}`,
+    bindings: quantizedBindings("vec4<u32>"),
+    uniforms: quantizedUniforms,
+    enable: ["subgroups"],
+    code: wgsl`
+${quantizedReader(dtype)}
+${epilogueWgsl}
+@compute @workgroup_size(${subgroupSize})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let row0 = wid.y * ${rows}u;
+  let col0 = wid.x * ${columns * subgroupSize}u + lane * ${columns}u;
+  let row_quads = u.groups * 8u;
+${unroll(rows / subgroupSize, (i) => `  let a_row${i} = min(row0 + ${i * subgroupSize}u + lane, u.m - 1u) * row_quads;`)}
+${unroll(columns, (c) => `  let w_row${c} = min(col0 + ${c}u, u.columns - 1u) * u.groups;`)}
+${unroll(rows, (r) => `  var s${r} = vec4<f32>();`)}
+  for (var v = 0u; v < u.groups${wide ? " * 2u" : ""}; v++) {
+${unroll(columns, (c) => `    var w${c} = quants[w_row${c}${wide ? " * 2u" : ""} + v]; let d${c} = scale_of(w_row${c} + v${wide ? " / 2u" : ""});`)}
+    let end = min((v + 1u) * ${wide ? 4 : 8}u, row_quads);
+    for (var k = v * ${wide ? 4 : 8}u; k < end; k++) {
+#if ${!wide}
+      let shift = k & 4u;
+#endif
+${unroll(columns, (c) => `      ${nextQuants(dtype, c)}`)}
+${unroll(4, (j) => `      let b${j} = vec4<f32>(${[0, 1, 2, 3].map((c) => `q${c}.${components[j]}`).join(", ")});`)}
+${unroll(rows / subgroupSize, (i) => `      let a${i} = a[a_row${i} + k];`)}
+${unroll(rows, (r) => {
+  const sum = components.map((c, j) => `s${r} += r${r}.${c} * b${j};`).join(" ");
+  return `      let r${r} = subgroupBroadcast(a${Math.floor(r / subgroupSize)}, ${r % subgroupSize}u); ${sum}`;
+})}
+    }
+  }
+  for (var row = row0; row < min(row0 + ${rows}u, u.m); row++) {
+    let at = row * u.n + u.column0;
+    for (var col = col0; col < min(col0 + ${columns}u, u.columns); col++) {
+      finish(at + col, u.column0 + col, s0.x);
+      s0 = s0.yzww;
+    }
+${unroll(rows - 1, (r) => `    s${r} = s${r + 1};`)}
+  }
+}`,
+  });
+}
+
+/**
+ * One row of A, as in decoding: lanes have 4 columns each as above, and hold a group of A between them, which
+ * subgroupBroadcast hands to all. A group's scale multiplies a sum, not weights.
+ */
+function subgroupMatvecKernel(dtype: QuantizedDType, subgroupSize: number): QuantizedKernel {
+  const wide = dtype === "q8_0";
+  const loads = 8 / subgroupSize;
+  const quants = (c: number, quad: number) => {
+    const word = `w${c}${wide && quad > 3 ? "b" : ""}.${components[quad % 4]}`;
+    if (wide) return `quants_of(${word})`;
+    return quad < 4 ? `low_quants(${word})` : `high_quants(${word})`;
+  };
+  const dots = (c: number) => unroll(8, (i) => `t${c} += x${i} * ${quants(c, i)};`).replaceAll("\n", " ");
+  return kernel({
+    name: `matvec-subgroup-${columns * subgroupSize}-${dtype}`,
+    bindings: quantizedBindings("vec4<u32>"),
+    uniforms: quantizedUniforms,
+    enable: ["subgroups"],
+    code: wgsl`
+${quantizedReader(dtype)}
+${epilogueWgsl}
+@compute @workgroup_size(${subgroupSize})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
+        @builtin(subgroup_invocation_id) lane: u32) {
+  let col0 = (flat_workgroup(wid, nwg) * ${subgroupSize}u + lane) * ${columns}u;
+${unroll(columns, (c) => `  let w_row${c} = min(col0 + ${c}u, u.columns - 1u) * u.groups;`)}
+  var sums = vec4<f32>();
+  for (var g = 0u; g < u.groups; g++) {
+${unroll(loads, (i) => `    let a${i} = a[8u * g + ${i * subgroupSize}u + lane];`)}
+${unroll(8, (i) => `    let x${i} = subgroupBroadcast(a${Math.floor(i / subgroupSize)}, ${i % subgroupSize}u);`)}
+#if ${!wide}
+    let total = dot((x0 + x1 + x2 + x3) + (x4 + x5 + x6 + x7), vec4<f32>(1.0));
+#endif
+${unroll(
+  columns,
+  (c) => `    {
+      let w${c} = quants[${wide ? "2u * " : ""}(w_row${c} + g)];
+${wide ? `      let w${c}b = quants[2u * (w_row${c} + g) + 1u];` : ""}
+      let s = scale_of(w_row${c} + g);
+      var t${c} = vec4<f32>();
+      ${dots(c)}
+      sums[${c}] += s.x * dot(t${c}, vec4<f32>(1.0))${wide ? "" : " + s.y * total"};
+    }`,
+)}
+  }
+  for (var col = col0; col < min(col0 + ${columns}u, u.columns); col++) {
+    finish(u.column0 + col, u.column0 + col, sums.x);
+    sums = sums.yzww;
+  }
+}`,
+  });
+}
+
+function runs({ b }: MatmulInputs, caps: { subgroups: boolean; subgroupSize: number }): boolean {
+  return isQuantized(b.dtype) && caps.subgroups && (caps.subgroupSize === 4 || caps.subgroupSize === 8);
+}
+
+/** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */
+function subgroupVariant(rows: number): Variant<MatmulInputs, MatmulParams> {
+  return {
+    name: `quantized-subgroup-${rows}`,
+    supports: (inputs, _, caps) => runs(inputs, caps),
+    prefers: (inputs, params) => rows === 8 || matmulShape(inputs, params).m > 16,
+    build(context) {
+      const { subgroupSize } = context.caps;
+      return quantizedDispatches(
+        subgroupKernel(context.inputs.b.dtype as QuantizedDType, rows, subgroupSize),
+        context,
+        (m, n) => [Math.ceil(n / (columns * subgroupSize)), Math.ceil(m / rows)],
+      );
+    },
+  };
+}
+
+const matvecVariant: Variant<MatmulInputs, MatmulParams> = {
+  name: "quantized-subgroup-matvec",
+  supports: (inputs, params, caps) => runs(inputs, caps) && matmulShape(inputs, params).m === 1,
+  build(context) {
+    const { subgroupSize } = context.caps;
+    return quantizedDispatches(
+      subgroupMatvecKernel(context.inputs.b.dtype as QuantizedDType, subgroupSize),
+      context,
+      (_, n) => [Math.ceil(n / (columns * subgroupSize))],
+    );
+  },
+};
+
+export const quantizedSubgroupVariants = [matvecVariant, subgroupVariant(32), subgroupVariant(8)];
