@@ -21,8 +21,16 @@ function bench(...args: string[]) {
 test("times cases that it has checked, against roofs of the same run", async () => {
   const [json, csv] = [join(folder, "k.json"), join(folder, "k.csv")];
   const files = ["--json", json, "--csv", csv];
-  const run = await bench("--adapter", testAdapter, "--size", "tiny", "--filter", "llama decode q", ...files);
-  expect(run.stderr).toContain("[2/2]");
+  const run = await bench(
+    "--adapter",
+    testAdapter,
+    "--size",
+    "tiny",
+    "--filter",
+    "llama decode q/k/v/o 1x",
+    ...files,
+  );
+  expect(run.stderr).toContain("[4/4]");
   expect(run.code).toBe(0);
   expect(run.stdout).toMatch(/read roof .* GB\/s/);
   const report = JSON.parse(await readFile(json, "utf8"));
@@ -32,6 +40,8 @@ test("times cases that it has checked, against roofs of the same run", async () 
   expect(report.rows.map((r: { name: string }) => r.name)).toEqual([
     "matmul LLaMA decode q/k/v/o 1x256x256 f32 none",
     "matmul LLaMA decode q/k/v/o 1x256x256 f16 none",
+    "matmul LLaMA decode q/k/v/o 1x256x256 q8_0 none",
+    "matmul LLaMA decode q/k/v/o 1x256x256 q4_0 none",
   ]);
   for (const row of report.rows) {
     expect(row.checked.how).toBe("all elements");
@@ -40,7 +50,7 @@ test("times cases that it has checked, against roofs of the same run", async () 
     expect(row.chain).toBeGreaterThan(1);
     expect(row.gflops).toBeCloseTo((2 * 256 * 256) / row.time.median / 1e6, 6);
   }
-  expect((await readFile(csv, "utf8")).trim().split("\n")).toHaveLength(3);
+  expect((await readFile(csv, "utf8")).trim().split("\n")).toHaveLength(5);
   expect((await readdir(folder)).sort()).toEqual(["k.csv", "k.json"]);
 });
 

@@ -1,4 +1,4 @@
-import type { HostTensor, InputSpecs, Op, Shape, Tensor, TensorSpec } from "@mask-llava/runtime";
+import type { DType, HostTensor, InputSpecs, Op, Shape, Tensor, TensorSpec } from "@mask-llava/runtime";
 import { type OpCase, type OpSuite, suites, type Tolerance } from "@mask-llava/runtime/conformance";
 import { FastRandom } from "./fast-random.ts";
 
@@ -25,11 +25,7 @@ export interface KernelCase {
 /** Uniform values of the given standard deviation (default 1) and mean. */
 export function uniform(
   shape: Shape,
-  {
-    dtype = "f32",
-    deviation = 1,
-    mean = 0,
-  }: { dtype?: "f32" | "f16"; deviation?: number; mean?: number } = {},
+  { dtype = "f32", deviation = 1, mean = 0 }: { dtype?: DType; deviation?: number; mean?: number } = {},
 ): InputPlan {
   return { shape, dtype, mean, range: Math.sqrt(3) * deviation };
 }

@@ -1,4 +1,4 @@
-import type { Activation, Shape } from "@mask-llava/runtime";
+import type { Activation, DType, Shape } from "@mask-llava/runtime";
 import {
   attentionOp,
   conv2dOp,
@@ -32,7 +32,7 @@ interface Product {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly dtype?: "f32" | "f16";
+  readonly dtype?: DType;
   readonly activation?: Activation;
   readonly bias?: boolean;
 }
@@ -67,18 +67,26 @@ function clipProducts(size: Size): KernelCase[] {
 
 /** LLaMA-7B: D 4096, F 11008. Prefill rows are of a prompt with 8 masks' tokens, with 64+, and with all 576 patches. */
 function llamaProducts(size: Size): KernelCase[] {
-  const dtypes = ["f32", "f16"] as const;
+  const dtypes = ["f32", "f16", "q8_0", "q4_0"] as const;
+  const quantized = ["q8_0", "q4_0"] as const;
   return [
     ...[104, 185, 617].map((m) => product("LLaMA q/k/v/o", { m, n: 4096, k: 4096, dtype: "f16" }, size)),
     product("LLaMA gate/up", { m: 617, n: 11008, k: 4096, dtype: "f16" }, size),
     product("LLaMA down", { m: 617, n: 4096, k: 11008, dtype: "f16" }, size),
     product("LLaMA q/k/v/o", { m: 185, n: 4096, k: 4096 }, size),
+    ...quantized.flatMap((dtype) => [
+      ...[104, 185, 617].map((m) => product("LLaMA q/k/v/o", { m, n: 4096, k: 4096, dtype }, size)),
+      // a few sequences, or a few tokens, at once
+      product("LLaMA decode q/k/v/o", { m: 4, n: 4096, k: 4096, dtype }, size),
+    ]),
     ...dtypes.flatMap((dtype) => [
       product("LLaMA decode q/k/v/o", { m: 1, n: 4096, k: 4096, dtype }, size),
       product("LLaMA decode gate/up", { m: 1, n: 11008, k: 4096, dtype }, size),
       product("LLaMA decode down", { m: 1, n: 4096, k: 11008, dtype }, size),
     ]),
-    product("LLaMA decode head", { m: 1, n: 32000, k: 4096, dtype: "f16" }, size),
+    ...(["f16", "q8_0"] as const).map((dtype) =>
+      product("LLaMA decode head", { m: 1, n: 32000, k: 4096, dtype }, size),
+    ),
   ];
 }
 

@@ -1,4 +1,11 @@
-import { type HostTensor, hostTensor, type Shape, sizeOf, type TensorSpec } from "@mask-llava/runtime";
+import {
+  type HostTensor,
+  hostTensor,
+  isQuantized,
+  type Shape,
+  sizeOf,
+  type TensorSpec,
+} from "@mask-llava/runtime";
 import type { Random } from "@mask-llava/runtime/conformance";
 
 /** A tensor as it was read from the GPU. */
@@ -29,7 +36,8 @@ function pick(
   });
   const shape = axes.map((a) => a.length);
   const data = at.map((i) => source.data[i] as number);
-  return { tensor: hostTensor(shape, source.dtype, data), at };
+  // what was read of quantised weights is what they stand for
+  return { tensor: hostTensor(shape, isQuantized(source.dtype) ? "f32" : source.dtype, data), at };
 }
 
 /** Different integers below `size`, the last one among them: edges of tiles are where kernels are wrong. */

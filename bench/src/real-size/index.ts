@@ -11,8 +11,10 @@ export type RealSizeReport = Readonly<Record<string, number>>;
 /** Networks of real size with random weights, by name. */
 export const realSizes: Readonly<Record<string, (device: Device) => Promise<RealSizeReport>>> = {
   "clip-l14-336": async (device) => ({ ...(await clipLarge336(device)) }),
-  "llama-7b-layer-prefill-104": async (device) => ({ ...(await llama7bLayer(device, 104)) }),
-  "llama-7b-layer-decode": async (device) => ({ ...(await llama7bLayer(device, 1)) }),
+  "llama-7b-layer-prefill-104": async (device) => ({ ...(await llama7bLayer(device, 104, "f16")) }),
+  "llama-7b-layer-decode": async (device) => ({ ...(await llama7bLayer(device, 1, "f16")) }),
+  "llama-7b-layer-prefill-104-q4": async (device) => ({ ...(await llama7bLayer(device, 104, "q4")) }),
+  "llama-7b-layer-decode-q4": async (device) => ({ ...(await llama7bLayer(device, 1, "q4")) }),
   "sam-b-1024": async (device) => ({ ...(await samBaseEncoder(device)) }),
   "sam-b-30-boxes": async (device) => ({ ...(await runSamRealSize(device)) }),
   "deformable-detr-r50-800x1333": async (device) => ({ ...(await deformableDetrR50(device)) }),

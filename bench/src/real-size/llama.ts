@@ -1,15 +1,22 @@
-import { KvCache, LlamaNetwork, llamaConfigSchema, RandomWeights, ropeTable } from "@mask-llava/models";
+import {
+  KvCache,
+  LlamaNetwork,
+  llamaConfigSchema,
+  RandomWeights,
+  ropeTable,
+  type WeightDType,
+} from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { type Measured, measureProgram } from "./measure.ts";
 
-/** One decoder layer of LLaMA-7B's shape with embedding and head, over a prompt of `tokens`; random f16 weights. */
-export async function llama7bLayer(device: Device, tokens: number): Promise<Measured> {
+/** One decoder layer of LLaMA-7B's shape with embedding and head, over a prompt of `tokens`; random weights. */
+export async function llama7bLayer(device: Device, tokens: number, dtype: WeightDType): Promise<Measured> {
   const config = llamaConfigSchema.parse({
     num_hidden_layers: 1,
     max_position_embeddings: 4096,
     rms_norm_eps: 1e-5,
   });
-  using weights = new RandomWeights(device, { dtype: "f16" });
+  using weights = new RandomWeights(device, { dtype });
   const rope = ropeTable(device, config);
   using frequencies = rope.inverseFrequencies;
   const network = new LlamaNetwork(weights.weights, config, { ...rope, inverseFrequencies: frequencies });
