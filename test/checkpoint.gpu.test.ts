@@ -14,7 +14,11 @@ import { FileFolder, saveSafetensors } from "@mask-llava/models/node";
 import {
   CancelledError,
   type Device,
+  decodeFloat16,
+  dequantizeHost,
+  isQuantized,
   OutOfMemoryError,
+  quantizeHost,
   roundToFloat16,
   type Tensor,
 } from "@mask-llava/runtime";
@@ -47,6 +51,11 @@ const data = {
 const folder = () => new MemoryFolder({ "model.safetensors": writeSafetensors(data) }, "memory");
 const ignore = [/^a\./, /^b\./, /position_ids$/];
 const open = (options = {}) => Checkpoint.open(device, folder(), options);
+
+/** What a quantised tensor holds after these values went through the plain loops. */
+function quantized(values: ArrayLike<number>, { shape, dtype }: Tensor): number[] {
+  return isQuantized(dtype) ? [...dequantizeHost(quantizeHost(values, shape, dtype), shape, dtype)] : [];
+}
 
 const read = async (t: Tensor) => [...(await device.read(t))];
 
@@ -91,6 +100,66 @@ describe("what arrives on the GPU", () => {
     expect(weight).toMatchObject({ label: "a.weight", dtype, shape: [5, 7] });
     const [done, total] = progress.at(-1) as [number, number];
     expect(done).toBe(total);
+  });
+
+  test.each([
+    ["q8", "q8_0", "q8_0"],
+    ["q4", "q4_0", "q8_0"],
+  ] as const)(
+    "is quantised where the network says what it is for, in %s",
+    async (dtype, linear, vocabulary) => {
+      const wide = { shape: [9, 64], data: random(9 * 64, 11) };
+      const odd = { shape: [7, 64], data: random(7 * 64, 12) };
+      const halves = { shape: [5, 45], data: Uint16Array.from({ length: 225 }, (_, i) => 0x2c00 + 7 * i) };
+      const file = writeSafetensors({
+        wide,
+        odd,
+        halves,
+        bias: { shape: [9], data: random(9, 13) },
+      });
+      const files = new MemoryFolder({ "model.safetensors": file }, "memory");
+      using checkpoint = await Checkpoint.open(device, files, { dtype });
+      const w = checkpoint.weights;
+      const taken = {
+        wide: w.take("wide", [9, 64], { role: "linear" }),
+        halves: w.take("halves", [5, 45], { role: "vocabulary" }),
+        joined: w.takeConcat(
+          [
+            ["odd", [7, 64]],
+            ["wide", [9, 64]],
+          ],
+          { role: "linear" },
+        ),
+        plain: w.take("wide", [9, 64]),
+        bias: w.take("bias", [9], { dtype: "f32" }),
+      };
+      await checkpoint.load();
+      const types = Object.values(taken).map((t) => t.dtype);
+      expect(types).toEqual([linear, vocabulary, linear, "f16", "f32"]);
+      expect(await read(taken.wide)).toEqual(quantized(wide.data, taken.wide));
+      expect(await read(taken.halves)).toEqual(quantized(decodeFloat16(halves.data), taken.halves));
+      expect(await read(taken.joined)).toEqual(quantized([...odd.data, ...wide.data], taken.joined));
+      expect(await read(taken.plain)).toEqual([...wide.data].map(roundToFloat16));
+    },
+  );
+
+  test.each([64, 33])("is quantised from bf16 rows of %i, two a word or not", async (width) => {
+    const bits = Uint16Array.from(
+      { length: 12 * width },
+      (_, i) => 0x3c00 + 37 * (i % 64) + 0x8000 * (i % 2),
+    );
+    const entry = { dtype: "BF16", shape: [12, width], data_offsets: [0, bits.byteLength] };
+    const header = new TextEncoder().encode(JSON.stringify({ brain: entry }).padEnd(96));
+    const file = new Uint8Array(8 + header.length + bits.byteLength);
+    new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
+    file.set(header, 8);
+    file.set(new Uint8Array(bits.buffer), 8 + header.length);
+    const files = new MemoryFolder({ "model.safetensors": file }, "memory");
+    using checkpoint = await Checkpoint.open(device, files, { dtype: "q8" });
+    const brain = checkpoint.weights.take("brain", [12, width], { role: "linear" });
+    await checkpoint.load();
+    const floats = new Float32Array(Uint32Array.from(bits, (b) => b << 16).buffer);
+    expect(await read(brain)).toEqual(quantized(floats, brain));
   });
 
   test.each(["llama-tied-llama3", "llava-older"])("is the whole of %s, shards and all", async (name) => {
@@ -201,6 +270,8 @@ describe("nothing is left behind", () => {
     const index = await TensorIndex.open(folder());
     expect(weightBytes(index, "f32")).toBe(144 + 32 + 96 + 16 + 16);
     expect(weightBytes(index, "f16", [/position_ids/])).toBe(80 + 16 + 48 + 16);
+    // rows of 7 are a padded group; scales start at a multiple of 256 bytes
+    expect(weightBytes(index, "q4", [/position_ids/])).toBe(256 + 16 + 16 + 256 + 16 + 16);
     expect(() => new Checkpoint(small, index)).toThrow(OutOfMemoryError);
     expect(() => new Checkpoint(small, index)).toThrow(/the weights of memory in f32 needs 304 B/);
     new Checkpoint(small, index, { ignore }).dispose();

@@ -76,7 +76,7 @@ const rows: readonly (readonly [
   ],
   ["--max-new-tokens in words", [...generate, "--max-new-tokens", "ten"], ["--max-new-tokens", "'ten'"]],
   ["--stop with an empty text", [...generate, "--stop", ""], ["--stop", "found an empty text"]],
-  ["--dtype that is not one", [...generate, "--dtype", "bf16"], ["--dtype", "'bf16'", "f32, f16"]],
+  ["--dtype that is not one", [...generate, "--dtype", "bf16"], ["--dtype", "'bf16'", "f32, f16, q8, q4"]],
   ["--memory of nothing", [...generate, "--memory", "0"], ["--memory", "'0'", "above 0"]],
   ["--memory in words", [...generate, "--memory", "lots"], ["--memory", "'lots'", "8GiB"]],
   ["--adapter with an empty name", [...generate, "--adapter", ""], ["--adapter", "auto, gpu, software"]],

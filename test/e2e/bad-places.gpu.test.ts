@@ -84,7 +84,7 @@ const placeRows: readonly Row[] = [
   [
     "a budget too small for the weights",
     ({ out }) => [
-      ...["generate", "A", "--memory", "100KiB"],
+      ...["generate", "A", "--memory", "100KiB", "--dtype", "f32"],
       ...["--model", fixture("llama-gqa"), ...out, ...onAdapter],
     ],
     ["the weights of", /needs \d+\.\d KiB/, "the budget is 100.0 KiB"],
@@ -92,7 +92,7 @@ const placeRows: readonly Row[] = [
   [
     "a budget too small for the work",
     ({ out }) => [
-      ...["generate", "A", "--memory", "320KiB"],
+      ...["generate", "A", "--memory", "320KiB", "--dtype", "f32"],
       ...["--model", fixture("llama-gqa"), ...out, ...onAdapter],
     ],
     ["out of GPU memory", "the budget is 320.0 KiB"],

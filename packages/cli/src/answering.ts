@@ -3,6 +3,7 @@ import { UsageError } from "./errors.ts";
 import type { GenerationFlags, ModelFlags } from "./flags.ts";
 import type { Io } from "./io.ts";
 import { idTensor, type SavedTensors } from "./save-tensors.ts";
+import { defaultCacheDtype, type Settled } from "./weight-dtype.ts";
 
 /** Throws a UsageError where generation flags contradict each other. */
 export function checkGenerationFlags({ temperature, topK, topP }: GenerationFlags): void {
@@ -17,10 +18,11 @@ export function checkGenerationFlags({ temperature, topK, topP }: GenerationFlag
 
 /** The flags as the models take them. The answer streams to stdout unless `--json` is asked for. */
 export function generationOptions(
-  flags: GenerationFlags & ModelFlags,
+  flags: Settled<GenerationFlags & ModelFlags>,
   io: Io,
 ): GenerationOptions & GenerateControls {
-  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, ignoreEos, stop } = flags;
+  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, ignoreEos, stop, dtype, kvDtype } =
+    flags;
   return {
     ...(maxNewTokens !== undefined && { maxNewTokens }),
     ...(temperature !== undefined && { temperature }),
@@ -30,6 +32,7 @@ export function generationOptions(
     ...(seed !== undefined && { seed }),
     ...(ignoreEos && { ignoreEos }),
     ...(stop && { stop }),
+    cacheDtype: kvDtype ?? defaultCacheDtype(dtype),
     signal: io.signal,
     promptLogits: flags.saveTensors !== undefined,
     ...(!flags.json && {

@@ -1,3 +1,4 @@
+import { type WeightDType, weightDTypes } from "@mask-llava/models";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 const units: Readonly<Record<string, number>> = {
@@ -67,7 +68,8 @@ export interface ModelFlags {
   readonly model?: string;
   readonly adapter: string;
   readonly memory?: number;
-  readonly dtype: "f32" | "f16";
+  /** Undefined: chosen by the memory budget. */
+  readonly dtype?: WeightDType;
   readonly json?: boolean;
   readonly saveTensors?: string;
   readonly profile?: boolean;
@@ -85,6 +87,7 @@ export interface GenerationFlags {
   readonly stop?: readonly string[];
   readonly rawPrompt?: boolean;
   readonly ignoreEos?: boolean;
+  readonly kvDtype?: "f32" | "f16";
 }
 
 interface NumberRule {
@@ -135,9 +138,9 @@ export function modelFlag(description: string): Option {
   return new Option("--model <dir>", description).argParser(filledText("a checkpoint folder"));
 }
 
-/** Adds the flags of every command that runs a model, but for `--model`. */
-export function addModelFlags(command: Command): Command {
-  return addRunFlags(command).addOption(
+/** Adds the flags of every command that runs a model, but for `--model`. `dtypes`: what `--dtype` may say. */
+export function addModelFlags(command: Command, dtypes: readonly WeightDType[] = weightDTypes): Command {
+  return addRunFlags(command, { dtypes }).addOption(
     new Option(
       "--save-tensors <file>",
       "write inputs and outputs of the model, under Hugging Face's names, as safetensors",
@@ -145,12 +148,17 @@ export function addModelFlags(command: Command): Command {
   );
 }
 
-/** Adds the flags that say where and how models run. */
-export function addRunFlags(command: Command): Command {
+/** Adds the flags that say where and how models run. `dtype`: the default, where the memory shall not choose it. */
+export function addRunFlags(
+  command: Command,
+  { dtypes = weightDTypes, dtype }: { dtypes?: readonly WeightDType[]; dtype?: WeightDType } = {},
+): Command {
+  const quantized = dtypes.includes("q8") ? "; q8 and q4 quantise the language model's" : "";
+  const chosen = dtype ? "" : " (default: the first that fits the memory)";
+  const type = new Option("--dtype <type>", `type of the weights on the GPU${quantized}${chosen}`);
+  type.choices(dtypes);
   return command
-    .addOption(
-      new Option("--dtype <type>", "type of the weights on the GPU").choices(["f32", "f16"]).default("f32"),
-    )
+    .addOption(dtype ? type.default(dtype) : type)
     .addOption(adapterFlag())
     .addOption(memoryFlag())
     .addOption(jsonFlag())
@@ -193,5 +201,11 @@ export function addGenerationFlags(command: Command): Command {
   return command
     .addOption(listFlag("--stop <text>", "stop before this text", filledText("a text")))
     .addOption(new Option("--raw-prompt", "take the prompt verbatim, without the model's chat template"))
-    .addOption(new Option("--ignore-eos", "do not stop at the model's end-of-text token"));
+    .addOption(new Option("--ignore-eos", "do not stop at the model's end-of-text token"))
+    .addOption(
+      new Option(
+        "--kv-dtype <type>",
+        "type of the keys and values (default: f16 with --dtype q8 and q4, else f32)",
+      ).choices(["f32", "f16"]),
+    );
 }

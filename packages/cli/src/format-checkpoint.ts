@@ -1,5 +1,6 @@
-import type { CheckpointReport } from "@mask-llava/models";
+import { type CheckpointReport, weightDTypes } from "@mask-llava/models";
 import { formatBytes, formatShape } from "@mask-llava/runtime";
+import { floatDTypes } from "./weight-dtype.ts";
 
 /** A checkpoint's report for people. */
 export function formatCheckpoint(report: CheckpointReport, options: { names: boolean }): string {
@@ -19,8 +20,9 @@ export function formatCheckpoint(report: CheckpointReport, options: { names: boo
     const { memory, context } = load;
     lines.push(row("to be loaded", `${count(load.parameters)} parameters in ${load.tensors} tensors`));
     for (const [part, n] of Object.entries(load.parts)) lines.push(row(`  ${part}`, count(n)));
-    lines.push(row("GPU memory", `${formatBytes(memory.f32)} with --dtype f32`));
-    lines.push(row("", `${formatBytes(memory.f16)} with --dtype f16`));
+    // a network without a language model has nothing to quantise
+    for (const [i, dtype] of (context ? weightDTypes : floatDTypes).entries())
+      lines.push(row(i === 0 ? "GPU memory" : "", `${formatBytes(memory[dtype])} with --dtype ${dtype}`));
     if (context) {
       const { f32, f16 } = context.kvCache;
       lines.push(

@@ -4,6 +4,7 @@ import type { ModelFlags } from "./flags.ts";
 import { type Io, say } from "./io.ts";
 import type { CommonOutput } from "./output.ts";
 import type { Stopwatch } from "./stopwatch.ts";
+import type { Settled } from "./weight-dtype.ts";
 
 /**
  * Runs `work` on the device that the flags ask for, which is gone afterwards, or on the one that `io` has. A software adapter is used only with a line
@@ -40,7 +41,7 @@ export async function withDevice<T>(
 /** What every command that ran a model tells with `--json`. */
 export async function commonOutput(
   device: Device,
-  flags: ModelFlags,
+  flags: Settled<ModelFlags>,
   watch: Stopwatch,
 ): Promise<CommonOutput> {
   const profile = flags.profile && ((await device.profiler?.report()) ?? null);

@@ -1,4 +1,4 @@
-import type { Box } from "@mask-llava/models";
+import type { Box, WeightDType } from "@mask-llava/models";
 import type { OpTime } from "@mask-llava/runtime";
 import type { CocoDocument, Rle } from "./coco/index.ts";
 import type { Point } from "./picture-flags.ts";
@@ -17,7 +17,7 @@ export interface AdapterOutput {
 export interface CommonOutput {
   /** The checkpoint folder; null: the one that comes with the program. */
   readonly model: string | null;
-  readonly dtype: "f32" | "f16";
+  readonly dtype: WeightDType;
   readonly adapter: AdapterOutput;
   /** Milliseconds that each stage took, and `total`. */
   readonly timings: Readonly<Record<string, number>>;

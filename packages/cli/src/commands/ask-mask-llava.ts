@@ -20,6 +20,7 @@ import type { ObjectFileFlags } from "../picture-flags.ts";
 import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import type { Stopwatch } from "../stopwatch.ts";
+import { settleDtype } from "../weight-dtype.ts";
 
 type Flags = ModelFlags & GenerationFlags & BudgetFlags & ObjectFileFlags;
 
@@ -35,10 +36,11 @@ export async function askMaskLlava(
   const named = { file, width: picture.width, height: picture.height };
   const budget = await budgetOptions(flags, named);
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io);
     using model = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
         MaskLlava.load(device, folder, {
-          dtype: flags.dtype,
+          dtype: settled.dtype,
           signal: io.signal,
           onProgress,
           templates: new WorkerTemplateRenderer(),
@@ -49,7 +51,7 @@ export async function askMaskLlava(
     const { timings, composed, ...answer } = await withBudgetNamed(flags, () =>
       model.ask(picture, question, {
         ...budget,
-        ...generationOptions(flags, io),
+        ...generationOptions(settled, io),
         prompt,
         ...(flags.rawPrompt && { addSpecialTokens: true }),
       }),
@@ -73,7 +75,7 @@ export async function askMaskLlava(
     );
     const output: AskOutput = {
       command: "ask",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       ...savedFiles(flags),
       question,
       pictures: [named],

@@ -32,6 +32,7 @@ import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import { type SavedTensors, writeTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { settleDtype } from "../weight-dtype.ts";
 import { askMaskLlava } from "./ask-mask-llava.ts";
 
 interface AskFlags extends ModelFlags, GenerationFlags, BudgetFlags, ObjectFileFlags {
@@ -113,10 +114,11 @@ async function ask(
   );
   const pictures = named.map(({ picture }) => picture);
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io);
     using llava = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
         Llava.load(device, folder, {
-          dtype: flags.dtype,
+          dtype: settled.dtype,
           signal: io.signal,
           onProgress,
           templates: new WorkerTemplateRenderer(),
@@ -126,14 +128,14 @@ async function ask(
     const prompt = flags.rawPrompt ? question : await llava.promptFor(question, pictures.length);
     const { timings, ...answer } = await llava.ask(
       { pictures, prompt, ...(flags.rawPrompt && { addSpecialTokens: true }) },
-      { ...generationOptions(flags, io), imageFeatures: flags.saveTensors !== undefined },
+      { ...generationOptions(settled, io), imageFeatures: flags.saveTensors !== undefined },
     );
     for (const [stage, milliseconds] of Object.entries(timings)) watch.add(stage, milliseconds);
     finishAnswer(flags, io);
     if (flags.saveTensors !== undefined) await writeTensors(flags.saveTensors, tensorsOf(answer), io.signal);
     const output: AskOutput = {
       command: "ask",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       question,
       pictures: named.map(({ file, picture: { width, height } }) => ({ file, width, height })),
       prompt,

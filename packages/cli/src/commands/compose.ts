@@ -35,6 +35,7 @@ import {
 import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { settleDtype } from "../weight-dtype.ts";
 
 interface ComposeFlags extends ModelFlags, BudgetFlags, ObjectFileFlags {}
 
@@ -82,10 +83,11 @@ async function composePicture(image: string, flags: ComposeFlags, io: Io): Promi
   const named = { file: image, width: picture.width, height: picture.height };
   const options = await budgetOptions(flags, named);
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io);
     using model = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
         MaskLlava.load(device, folder, {
-          dtype: flags.dtype,
+          dtype: settled.dtype,
           signal: io.signal,
           onProgress,
           templates: new WorkerTemplateRenderer(),
@@ -106,7 +108,7 @@ async function composePicture(image: string, flags: ComposeFlags, io: Io): Promi
     await writeOutputs(flags, outputs, io.signal);
     const output: ComposeOutput = {
       command: "compose",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       ...savedFiles(flags),
       picture: named,
       composition: told,

@@ -17,6 +17,7 @@ import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import type { SavedTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { floatDTypes, settleDtype } from "../weight-dtype.ts";
 
 interface DetectFlags extends ModelFlags, ObjectFileFlags {
   readonly threshold?: number;
@@ -56,7 +57,7 @@ export function detectCommand(io: Io): Command {
       ).argParser(numberParser(share)),
     );
   return addOptions(
-    addModelFlags(command),
+    addModelFlags(command, floatDTypes),
     savePictureFlag("the picture with its boxes"),
     saveCocoFlag("the boxes"),
   )
@@ -88,9 +89,10 @@ async function detect(image: string, flags: DetectFlags, io: Io): Promise<void> 
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   const named = { file: image, width: picture.width, height: picture.height };
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io, floatDTypes);
     using model = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
-        DeformableDetr.load(device, folder, { dtype: flags.dtype, signal: io.signal, onProgress }),
+        DeformableDetr.load(device, folder, { dtype: settled.dtype, signal: io.signal, onProgress }),
       ),
     );
     const states = flags.saveTensors !== undefined;
@@ -122,7 +124,7 @@ async function detect(image: string, flags: DetectFlags, io: Io): Promise<void> 
     );
     const output: DetectOutput = {
       command: "detect",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       ...savedFiles(flags),
       picture: named,
       view: flags.topK === undefined ? "objects" : "classes",

@@ -11,6 +11,7 @@ import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import { checkSaveTarget, type SavedTensors, writeTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { floatDTypes, settleDtype } from "../weight-dtype.ts";
 
 interface EncodeFlags extends ModelFlags {
   readonly text?: readonly string[];
@@ -25,7 +26,7 @@ export function encodeCommand(io: Io): Command {
       modelFlag("checkpoint folder of a CLIP model in Hugging Face's layout (default: the embedded one)"),
     )
     .addOption(listFlag("--text <text>", "a text to compare the picture with"));
-  return addModelFlags(command)
+  return addModelFlags(command, floatDTypes)
     .addHelpText(
       "after",
       `
@@ -48,9 +49,10 @@ async function encode(image: string, flags: EncodeFlags, io: Io): Promise<void> 
   sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io, floatDTypes);
     using encoder = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
-        ClipEncoder.load(device, folder, { dtype: flags.dtype, signal: io.signal, onProgress }),
+        ClipEncoder.load(device, folder, { dtype: settled.dtype, signal: io.signal, onProgress }),
       ),
     );
     const encoded = await watch.time("image", () => encoder.encodeImage(picture));
@@ -79,7 +81,7 @@ async function encode(image: string, flags: EncodeFlags, io: Io): Promise<void> 
     if (flags.saveTensors !== undefined) await writeTensors(flags.saveTensors, tensors, io.signal);
     const output: EncodeOutput = {
       command: "encode",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       picture: { file: image, width: picture.width, height: picture.height },
       imageEmbeds: [...imageEmbeds],
       ...(texts && { texts }),

@@ -32,7 +32,8 @@ export function evalCommand(io: Io): Command {
     .addOption(
       modelFlag("checkpoint folder with mask_llava.json, or of a LLaVA model in Hugging Face's layout"),
     );
-  return addRunFlags(addEvalFlags(command))
+  // a measurement must repeat, whatever the memory
+  return addRunFlags(addEvalFlags(command), { dtype: "f32" })
     .addHelpText(
       "after",
       `

@@ -19,6 +19,7 @@ import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import { checkSaveTarget, writeTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { type Settled, settleDtype } from "../weight-dtype.ts";
 
 type Flags = ModelFlags & GenerationFlags;
 
@@ -51,13 +52,14 @@ async function generate(text: string, flags: Flags, io: Io): Promise<void> {
   if (flags.saveTensors !== undefined) await checkSaveTarget(flags.saveTensors, flags.model);
   const model = await openModelFolder(flags.model, ["llama", "llava"]);
   await withDevice(flags, io, watch, async (device) => {
-    const { prompt, generation } = await runModel(text, model, device, flags, watch, io);
+    const settled = await settleDtype(device, flags, model.folder, io);
+    const { prompt, generation } = await runModel(text, model, device, settled, watch, io);
     finishAnswer(flags, io);
     if (flags.saveTensors !== undefined)
       await writeTensors(flags.saveTensors, answerTensors(generation), io.signal);
     const output: GenerateOutput = {
       command: "generate",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       prompt,
       answer: generation.text,
       finishReason: generation.finishReason,
@@ -77,7 +79,7 @@ async function runModel(
   text: string,
   { kind, folder }: OpenedModel<"llama" | "llava">,
   device: Device,
-  flags: Flags,
+  flags: Settled<Flags>,
   watch: Stopwatch,
   io: Io,
 ): Promise<Generated> {

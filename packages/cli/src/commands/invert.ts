@@ -16,6 +16,7 @@ import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import type { SavedTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { floatDTypes, settleDtype } from "../weight-dtype.ts";
 
 interface InvertFlags extends ModelFlags {
   readonly mask?: readonly string[];
@@ -78,7 +79,7 @@ export function invertCommand(io: Io): Command {
         .argParser(numberParser({ integer: true, least: -1000, most: 1000 })),
     );
   return addOptions(
-    addModelFlags(command),
+    addModelFlags(command, floatDTypes),
     savePictureFlag("each mask with the explainability maps before and after"),
   )
     .addHelpText(
@@ -116,9 +117,10 @@ async function invert(image: string, flags: InvertFlags, io: Io): Promise<void> 
       say(io, `--mask ${files[i]}: nothing is inside, so that there is nothing to find`);
   }
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io, floatDTypes);
     using clip = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
-        Clip.load(device, folder, { dtype: flags.dtype, signal: io.signal, onProgress }),
+        Clip.load(device, folder, { dtype: settled.dtype, signal: io.signal, onProgress }),
       ),
     );
     using inverter = new MaskInversion(clip, { layer, ...(imageSize !== undefined && { imageSize }) });
@@ -159,7 +161,7 @@ async function invert(image: string, flags: InvertFlags, io: Io): Promise<void> 
     );
     const output: InvertOutput = {
       command: "invert",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       ...savedFiles(flags),
       picture: named,
       masks: results,

@@ -36,6 +36,7 @@ import { type DrawnObject, drawObjects } from "../pictures/index.ts";
 import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { floatDTypes, settleDtype } from "../weight-dtype.ts";
 
 interface SegmentFlags extends ModelFlags, ObjectFileFlags {
   readonly box?: readonly Box[];
@@ -53,7 +54,7 @@ export function segmentCommand(io: Io): Command {
       modelFlag("checkpoint folder of a SAM model in Hugging Face's layout (default: the embedded one)"),
     );
   return addOptions(
-    addModelFlags(command),
+    addModelFlags(command, floatDTypes),
     boxFlag("a box around an object, in pixels: a prompt of its own"),
     pointFlag("a point, in pixels, with label 1 on the object or 0 beside it: all points are one prompt"),
     savePictureFlag("the picture with its masks"),
@@ -91,9 +92,10 @@ async function segment(image: string, flags: SegmentFlags, io: Io): Promise<void
   checkPointsWithin(points, named);
   const prompts: Prompt[] = [...boxes.map((box) => ({ box })), ...(points.length > 0 ? [{ points }] : [])];
   await withDevice(flags, io, watch, async (device) => {
+    const settled = await settleDtype(device, flags, folder, io, floatDTypes);
     using model = await watch.time("load", () =>
       withProgress(io.stderr, "loading", (onProgress) =>
-        Sam.load(device, folder, { dtype: flags.dtype, signal: io.signal, onProgress }),
+        Sam.load(device, folder, { dtype: settled.dtype, signal: io.signal, onProgress }),
       ),
     );
     using encoded = await watch.time("image", () => model.encode(picture));
@@ -139,7 +141,7 @@ async function segment(image: string, flags: SegmentFlags, io: Io): Promise<void
     );
     const output: SegmentOutput = {
       command: "segment",
-      ...(await commonOutput(device, flags, watch)),
+      ...(await commonOutput(device, settled, watch)),
       ...savedFiles(flags),
       picture: named,
       masks: results,

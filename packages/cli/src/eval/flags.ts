@@ -4,6 +4,7 @@ import { checkPatchFlags, dropSeedFlag, kindFlags, patchGridFlag } from "../budg
 import { UsageError } from "../errors.ts";
 import { filledText, type ModelFlags, numberParser } from "../flags.ts";
 import { addOptions } from "../picture-flags.ts";
+import type { Settled } from "../weight-dtype.ts";
 import { llavaConfiguration, maskLlavaConfigurations } from "./configurations.ts";
 
 /** A checkpoint of `--compare NAME=DIR`. */
@@ -12,7 +13,7 @@ export interface Compared {
   readonly folder: string;
 }
 
-export interface EvalFlags extends Omit<ModelFlags, "saveTensors"> {
+export interface EvalFlags extends Settled<Omit<ModelFlags, "saveTensors">> {
   readonly dataset: string;
   readonly imageFolder?: string;
   readonly limit?: number;

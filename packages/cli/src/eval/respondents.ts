@@ -5,6 +5,7 @@ import {
   type GenerationOptions,
   Llava,
   type Pixels,
+  type WeightDType,
 } from "@mask-llava/models";
 import { WorkerTemplateRenderer } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
@@ -40,7 +41,7 @@ export interface Respondent extends Disposable {
 }
 
 export interface RespondentOptions {
-  readonly dtype: "f32" | "f16";
+  readonly dtype: WeightDType;
   readonly maxNewTokens?: number;
 }
 

@@ -11,20 +11,18 @@ import {
   type Tensor,
   type TensorSpec,
 } from "@mask-llava/runtime";
-import { canConvert, defaultTarget } from "./convert.ts";
 import { CheckpointError } from "./errors.ts";
 import type { Folder } from "./folder.ts";
 import { type StoredTensor, storedBytes } from "./safetensors.ts";
 import { type RenameRule, TensorIndex } from "./tensor-index.ts";
 import { convertStored, throwIfAborted, type Upload, type UploadOptions, upload } from "./upload.ts";
-import { type Derivation, type WeightStore, Weights } from "./weights.ts";
-
-/** GPU types of floating-point weights. */
-export type FloatDType = "f32" | "f16";
+import { uploadDevice } from "./upload-device.ts";
+import { canLoad, defaultTarget, floatDType, type WeightDType } from "./weight-dtype.ts";
+import { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
 
 export interface CheckpointOptions {
-  /** GPU type of floating-point weights where `take` names none; default f32. */
-  readonly dtype?: FloatDType;
+  /** How floating-point weights are held on the GPU where `take` names no type; default f32. */
+  readonly dtype?: WeightDType;
   /** Canonical names that may stay untaken, e.g. `/\.position_ids$/`. */
   readonly ignore?: readonly RegExp[];
 }
@@ -45,7 +43,7 @@ const maxHostBytes = 64 * 2 ** 20;
 export class Checkpoint implements WeightStore, Disposable {
   readonly index: TensorIndex;
   readonly device: Device;
-  readonly dtype: FloatDType;
+  readonly dtype: WeightDType;
   /** Cursor at the root of the names. */
   readonly weights: Weights;
   readonly shapes: ReadonlyMap<string, Shape>;
@@ -82,8 +80,8 @@ export class Checkpoint implements WeightStore, Disposable {
     }
   }
 
-  /** Bytes of GPU memory for all tensors that are not ignored, with floats in `dtype`. */
-  bytes(dtype: FloatDType = this.dtype): number {
+  /** As `weightBytes`, of all tensors that are not ignored. */
+  bytes(dtype: WeightDType = this.dtype): number {
     return weightBytes(this.index, dtype, this.#ignore);
   }
 
@@ -119,7 +117,7 @@ export class Checkpoint implements WeightStore, Disposable {
         throwIfAborted(options.signal);
         await this.#compute(derivation);
       }
-      await upload(this.device, uploads, options);
+      await upload(uploadDevice(this.device), uploads, options);
     } catch (error) {
       this.dispose();
       throw error;
@@ -145,25 +143,25 @@ export class Checkpoint implements WeightStore, Disposable {
     return this.#find(name).shape;
   }
 
-  take(name: string, shape: Shape, dtype?: DType): Tensor {
+  take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
     const stored = this.#find(name, shape);
-    const type = this.#target(stored, dtype);
+    const type = this.#target(stored, options);
     return this.#reserve([name], { shape: stored.shape, dtype: type, label: stored.name }, (target) => {
       this.#uploads.push({ stored, target, dtype: type, firstElement: 0 });
     });
   }
 
-  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], dtype?: DType): Tensor {
+  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options: TakeOptions = {}): Tensor {
     const stored = parts.map(([name, shape]) => this.#find(name, shape));
     const [first] = stored;
     if (!first) throw new RangeError("takeConcat: no tensors");
-    const type = this.#target(first, dtype);
+    const type = this.#target(first, options);
     const rest = first.shape.slice(1);
     const starts: number[] = [];
     let rows = 0;
     let elements = 0;
     for (const s of stored) {
-      this.#target(s, type);
+      this.#target(s, { dtype: type });
       if (s.shape.length === 0 || formatShape(s.shape.slice(1)) !== formatShape(rest)) {
         throw new CheckpointError(
           `cannot stand below ${JSON.stringify(first.name)} of ${formatShape(first.shape)}`,
@@ -199,7 +197,7 @@ export class Checkpoint implements WeightStore, Disposable {
 
   async takeHost(name: string, shape: Shape): Promise<Float32Array> {
     const stored = this.#find(name, shape);
-    this.#target(stored, "f32");
+    this.#target(stored, { dtype: "f32" });
     this.#taken.add(name);
     checkHostBytes([stored]);
     return readHost(stored);
@@ -209,8 +207,8 @@ export class Checkpoint implements WeightStore, Disposable {
     const inputs = Object.entries(from).map(
       ([key, input]) => [key, this.#find(input.name, input.shape)] as const,
     );
-    for (const [, stored] of inputs) this.#target(stored, "f32");
-    const spec = { shape, dtype: dtype ?? this.dtype, label };
+    for (const [, stored] of inputs) this.#target(stored, { dtype: "f32" });
+    const spec = { shape, dtype: dtype ?? floatDType(this.dtype), label };
     const names = Object.values(from).map(({ name }) => name);
     return this.#reserve(names, spec, (target) => this.#queueDerivation(target, inputs, compute));
   }
@@ -260,9 +258,9 @@ export class Checkpoint implements WeightStore, Disposable {
     return stored;
   }
 
-  #target(stored: StoredTensor, dtype?: DType): DType {
-    const target = dtype ?? defaultTarget(stored.dtype, this.dtype);
-    if (canConvert(stored.dtype, target)) return target;
+  #target(stored: StoredTensor, { dtype, role }: TakeOptions): DType {
+    const target = dtype ?? defaultTarget(stored.dtype, this.dtype, role);
+    if (canLoad(stored.dtype, target)) return target;
     throw new CheckpointError(`cannot be loaded as ${target}`, {
       file: stored.source.name,
       tensor: stored.name,
@@ -286,11 +284,15 @@ export class Checkpoint implements WeightStore, Disposable {
   }
 }
 
-/** Bytes of GPU memory for the tensors of `index` that are not ignored, with floats in `dtype`. */
-export function weightBytes(index: TensorIndex, dtype: FloatDType, ignore: readonly RegExp[] = []): number {
+/**
+ * Bytes of GPU memory for the tensors of `index` that are not ignored. Under q8 and q4 it is the network that says which are
+ * quantised, so that this is the least that it can be: every matrix is.
+ */
+export function weightBytes(index: TensorIndex, dtype: WeightDType, ignore: readonly RegExp[] = []): number {
   let bytes = 0;
   for (const [name, { shape, dtype: stored }] of index.tensors) {
-    if (!matches(ignore, name)) bytes += byteLength({ shape, dtype: defaultTarget(stored, dtype) });
+    const role = shape.length === 2 ? "linear" : undefined;
+    if (!matches(ignore, name)) bytes += byteLength({ shape, dtype: defaultTarget(stored, dtype, role) });
   }
   return bytes;
 }

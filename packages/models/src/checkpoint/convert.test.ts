@@ -1,6 +1,7 @@
 import { decodeFloat16, fromFloat16Bits, toFloat16Bits } from "@mask-llava/runtime";
 import { describe, expect, test } from "vitest";
-import { ConversionError, canConvert, convert, defaultTarget } from "./convert.ts";
+import { ConversionError, canConvert, convert } from "./convert.ts";
+import { defaultTarget } from "./weight-dtype.ts";
 
 const bytesOf = (a: ArrayBufferView) => new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 const shared = new ArrayBuffer(1 << 20);

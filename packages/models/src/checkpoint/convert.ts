@@ -19,9 +19,6 @@ type HostArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
 /** Converts the elements in `src` into `out` (large enough), or returns a view of `src` where nothing changes. */
 type Converter = (src: Uint8Array, out: ArrayBuffer) => HostArray;
 
-const isFloat = (stored: StoredDType) =>
-  stored === "F32" || stored === "F16" || stored === "BF16" || stored === "F64";
-
 const converters: Partial<Record<`${StoredDType}:${DType}`, Converter>> = {
   "F32:f32": (src) => f32(src),
   "F16:f32": (src, out) => {
@@ -66,12 +63,6 @@ const converters: Partial<Record<`${StoredDType}:${DType}`, Converter>> = {
 /** Whether `stored` elements can become `target` elements. Floats become floats and integers integers, nothing else. */
 export function canConvert(stored: StoredDType, target: DType): boolean {
   return `${stored}:${target}` in converters;
-}
-
-/** The GPU type for `stored` where the caller names none: `floats` for floating-point data, i32 or u32 for integers. */
-export function defaultTarget(stored: StoredDType, floats: "f32" | "f16"): DType {
-  if (isFloat(stored)) return floats;
-  return stored === "U32" ? "u32" : "i32";
 }
 
 /**

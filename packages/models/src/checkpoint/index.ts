@@ -5,7 +5,7 @@ export {
   HttpSource,
   MemorySource,
 } from "./byte-source.ts";
-export { Checkpoint, type CheckpointOptions, type FloatDType, weightBytes } from "./checkpoint.ts";
+export { Checkpoint, type CheckpointOptions, weightBytes } from "./checkpoint.ts";
 export { parseConfig } from "./config.ts";
 export { CheckpointError, type CheckpointIssue, ConfigError } from "./errors.ts";
 export {
@@ -27,5 +27,13 @@ export {
 } from "./safetensors.ts";
 export { type RenameRule, rename, TensorIndex } from "./tensor-index.ts";
 export type { UploadOptions } from "./upload.ts";
+export {
+  type FloatDType,
+  floatDType,
+  type WeightDType,
+  type WeightRole,
+  weightDTypes,
+  weightTarget,
+} from "./weight-dtype.ts";
 export { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
 export { encodeSafetensors, type HostTensorData, writeSafetensors } from "./write-safetensors.ts";

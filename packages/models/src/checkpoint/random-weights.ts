@@ -7,8 +7,8 @@ import {
   sizeOf,
   type Tensor,
 } from "@mask-llava/runtime";
-import type { FloatDType } from "./checkpoint.ts";
-import { type Derivation, type WeightStore, Weights } from "./weights.ts";
+import { floatDType, type WeightDType, weightTarget } from "./weight-dtype.ts";
+import { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
 
 /** Every name is there, but those that match: a network decides by names whether an optional tensor exists. */
 class NamesBut extends Map<string, Shape> {
@@ -30,7 +30,7 @@ class NamesBut extends Map<string, Shape> {
  */
 export class RandomWeights implements WeightStore, Disposable {
   readonly device: Device;
-  readonly dtype: FloatDType;
+  readonly dtype: WeightDType;
   readonly weights: Weights;
   readonly shapes: ReadonlyMap<string, Shape>;
   readonly #seed: number;
@@ -39,7 +39,7 @@ export class RandomWeights implements WeightStore, Disposable {
   /** @param options.absent names of optional tensors that the network shall not have */
   constructor(
     device: Device,
-    options: { dtype?: FloatDType; seed?: number; absent?: readonly RegExp[] } = {},
+    options: { dtype?: WeightDType; seed?: number; absent?: readonly RegExp[] } = {},
   ) {
     this.device = device;
     this.dtype = options.dtype ?? "f32";
@@ -71,7 +71,11 @@ export class RandomWeights implements WeightStore, Disposable {
     await this.device.idle();
   }
 
-  take(name: string, shape: Shape, dtype: DType = this.dtype): Tensor {
+  take(name: string, shape: Shape, { dtype, role }: TakeOptions = {}): Tensor {
+    return this.#reserve(name, shape, dtype ?? weightTarget(this.dtype, role));
+  }
+
+  #reserve(name: string, shape: Shape, dtype: DType): Tensor {
     const before = this.#tensors.get(name);
     if (before) return before;
     const tensor = this.device.tensor({ shape, dtype, label: name });
@@ -79,10 +83,10 @@ export class RandomWeights implements WeightStore, Disposable {
     return tensor;
   }
 
-  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], dtype?: DType): Tensor {
+  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options?: TakeOptions): Tensor {
     const rows = parts.reduce((sum, [, shape]) => sum + (shape[0] ?? 0), 0);
     const rest = parts[0]?.[1].slice(1) ?? [];
-    return this.take(parts.map(([name]) => name).join(" + "), [rows, ...rest], dtype);
+    return this.take(parts.map(([name]) => name).join(" + "), [rows, ...rest], options);
   }
 
   async takeHost(_: string, shape: Shape): Promise<Float32Array> {
@@ -90,7 +94,7 @@ export class RandomWeights implements WeightStore, Disposable {
   }
 
   derive({ label, shape, dtype }: Derivation): Tensor {
-    return this.take(label, shape, dtype);
+    return this.#reserve(label, shape, dtype ?? floatDType(this.dtype));
   }
 
   shape(name: string): Shape {

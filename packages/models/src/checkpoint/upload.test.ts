@@ -1,4 +1,4 @@
-import { CancelledError, type DType, Tensor } from "@mask-llava/runtime";
+import { CancelledError, type DType, Tensor, type TensorSpec } from "@mask-llava/runtime";
 import { expect, test } from "vitest";
 import { type ByteSource, MemorySource } from "./byte-source.ts";
 import { readSafetensors, type StoredTensor } from "./safetensors.ts";
@@ -32,6 +32,10 @@ class Sink implements UploadDevice {
     this.staged += data.byteLength;
     this.mostStaged = Math.max(this.mostStaged, this.staged);
   }
+
+  quantize: UploadDevice["quantize"] = async () => {
+    throw new Error("nothing here is quantised");
+  };
 
   async idle(): Promise<void> {
     this.staged = 0;
@@ -112,6 +116,40 @@ test.each([16, 1024, 1 << 20])("data arrives whole in chunks of %i bytes", async
   }
   expect(progress).toEqual([...progress].sort((a, b) => a - b));
   expect(progress.at(-1)).toBe(2 * 2331 * 4 + 4 * 4 + 40);
+});
+
+test("what is quantised goes to the device by whole rows, as it is stored", async () => {
+  const sink = new Sink();
+  const halves = Uint16Array.from({ length: 6 * 40 }, (_, i) => i);
+  const tensors = await stored({
+    f: { shape: [5, 48], data: random(240, 6) },
+    h: { shape: [6, 40], data: halves },
+  });
+  const got: { label: string; spec: TensorSpec; row: number; bytes: number[] }[] = [];
+  sink.quantize = async (target, { spec, data, row }) => {
+    const bytes = [...new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
+    got.push({ label: target.label, spec, row, bytes });
+  };
+  const targets = { f: sink.tensor([9, 48], "q4_0"), h: sink.tensor([6, 40], "q8_0") };
+  const uploads = Object.entries(targets).map(([name, target]): Upload => {
+    const firstElement = name === "f" ? 4 * 48 : 0; // below four rows of another tensor
+    return { stored: tensors.get(name) as StoredTensor, target, dtype: target.dtype, firstElement };
+  });
+  // a chunk holds two rows of f and four of h; rows longer than a chunk go one by one
+  await upload(sink, uploads, {}, 400);
+  expect(got.map(({ row, spec }) => [spec.dtype, ...spec.shape, row])).toEqual([
+    ["f32", 2, 48, 4],
+    ["f32", 2, 48, 6],
+    ["f32", 1, 48, 8],
+    ["f16", 5, 40, 0],
+    ["f16", 1, 40, 5],
+  ]);
+  const sent = (dtype: DType) => got.filter(({ spec }) => spec.dtype === dtype).flatMap(({ bytes }) => bytes);
+  expect(sent("f32")).toEqual([...new Uint8Array(random(240, 6).buffer)]);
+  expect(sent("f16")).toEqual([...new Uint8Array(halves.buffer)]);
+  got.length = 0;
+  await upload(sink, uploads, {}, 16);
+  expect(got.map(({ row }) => row)).toEqual([4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5]);
 });
 
 test("writes wait for the device before much is staged", async () => {

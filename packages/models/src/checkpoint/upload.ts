@@ -1,5 +1,5 @@
 /** Streams tensors from files to the GPU in bounded chunks, in file order, reading ahead. */
-import { CancelledError, type DType, type Tensor } from "@mask-llava/runtime";
+import { CancelledError, type DType, isQuantized, type Tensor, type TensorSpec } from "@mask-llava/runtime";
 import type { ByteSource } from "./byte-source.ts";
 import { ConversionError, convert } from "./convert.ts";
 import { CheckpointError } from "./errors.ts";
@@ -8,6 +8,11 @@ import { type StoredTensor, storedBytes } from "./safetensors.ts";
 /** What the upload needs of a device. */
 export interface UploadDevice {
   write(tensor: Tensor, data: ArrayBufferView, byteOffset?: number): void;
+  /** Quantises rows (f32, f16, or bf16 as u32s of two) into rows of `target` from `row` on. */
+  quantize(
+    target: Tensor,
+    rows: { readonly spec: TensorSpec; readonly data: ArrayBufferView; readonly row: number },
+  ): Promise<void>;
   /** Resolves when the writes so far are done, so that their staging memory is free. */
   idle(): Promise<void>;
 }
@@ -45,7 +50,10 @@ const stagedBytes = 64 * 2 ** 20;
 /** Small tensors share a read where no more than this lies between them: a request costs more than these bytes. */
 const gapBytes = 64 * 1024;
 
-/** Reads of at most `chunk` bytes (a multiple of 16, so that every part starts at an even element) in file order. */
+/**
+ * Reads of at most `chunk` bytes (a multiple of 16, so that every part starts at an even element) in file order. What is
+ * quantised is read by whole rows, of which one may be longer.
+ */
 export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[] {
   const order = [...uploads].sort(
     (a, b) => compare(a.stored.source.name, b.stored.source.name) || a.stored.begin - b.stored.begin,
@@ -53,8 +61,9 @@ export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[
   const reads: Read[] = [];
   for (const upload of order) {
     const { source, begin, end } = upload.stored;
-    for (let at = begin; at < end; at += chunk) {
-      const part: Part = { upload, begin: at, end: Math.min(at + chunk, end) };
+    const step = partBytes(upload, chunk);
+    for (let at = begin; at < end; at += step) {
+      const part: Part = { upload, begin: at, end: Math.min(at + step, end) };
       const last = reads.at(-1);
       if (
         last?.source === source &&
@@ -71,6 +80,14 @@ export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[
   }
   return reads;
 }
+
+function partBytes({ stored, dtype }: Upload, chunk: number): number {
+  if (!isQuantized(dtype)) return chunk;
+  const row = rowWidth(stored) * storedBytes[stored.dtype];
+  return Math.max(1, Math.floor(chunk / row)) * row;
+}
+
+const rowWidth = ({ shape }: StoredTensor): number => shape.at(-1) ?? 1;
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -107,7 +124,7 @@ export async function upload(
       throwIfAborted(options.signal);
       const bytes = await (ahead.shift() as Promise<Uint8Array>);
       for (const part of read.parts) {
-        staged += writePart(
+        staged += await writePart(
           device,
           part,
           bytes.subarray(part.begin - read.begin, part.end - read.begin),
@@ -134,13 +151,41 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /** Converts one part and writes it. Returns the bytes written. */
-function writePart(device: UploadDevice, part: Part, bytes: Uint8Array, scratch: ArrayBuffer): number {
+async function writePart(
+  device: UploadDevice,
+  part: Part,
+  bytes: Uint8Array,
+  scratch: ArrayBuffer,
+): Promise<number> {
   const { stored, target, dtype, firstElement } = part.upload;
   const elementBytes = storedBytes[stored.dtype];
   const skipped = (part.begin - stored.begin) / elementBytes;
+  if (isQuantized(dtype)) {
+    const rows = rowsOf(stored, bytes, scratch);
+    await device.quantize(target, { ...rows, row: (firstElement + skipped) / rowWidth(stored) });
+    return rows.data.byteLength;
+  }
   const data = convertStored(stored, dtype, bytes, scratch, skipped);
   device.write(target, data, (firstElement + skipped) * data.BYTES_PER_ELEMENT);
   return data.byteLength;
+}
+
+/** Whole rows as `quantize` takes them: as they are stored where it can. */
+function rowsOf(
+  stored: StoredTensor,
+  bytes: Uint8Array,
+  scratch: ArrayBuffer,
+): { spec: TensorSpec; data: ArrayBufferView } {
+  const width = rowWidth(stored);
+  const rows = bytes.byteLength / storedBytes[stored.dtype] / width;
+  const label = `${stored.name} as stored`;
+  if (stored.dtype === "BF16" && width % 2 === 0)
+    return { spec: { shape: [rows, width / 2], dtype: "u32", label }, data: bytes };
+  if (stored.dtype === "F16") return { spec: { shape: [rows, width], dtype: "f16", label }, data: bytes };
+  return {
+    spec: { shape: [rows, width], dtype: "f32", label },
+    data: convertStored(stored, "f32", bytes, scratch),
+  };
 }
 
 /** `convert` with the tensor's name in the error. `firstIndex` is the index of the chunk's first element. */

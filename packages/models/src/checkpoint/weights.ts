@@ -1,10 +1,11 @@
 import type { DType, Shape, Tensor } from "@mask-llava/runtime";
+import type { FloatDType, WeightRole } from "./weight-dtype.ts";
 
 /** A tensor computed on the host from stored ones, e.g. a convolution folded with its batch norm. */
 export interface Derivation {
   readonly label: string;
   readonly shape: Shape;
-  readonly dtype?: "f32" | "f16";
+  readonly dtype?: FloatDType;
   /** Inputs by the name that `compute` uses; tensor names are relative to the cursor. */
   readonly from: Readonly<Record<string, { readonly name: string; readonly shape: Shape }>>;
   /** Called once, by `load`, with every input in f32; returns the elements of `shape`. */
@@ -16,15 +17,17 @@ export interface WeightStore {
   /** Canonical name -> stored shape. */
   readonly shapes: ReadonlyMap<string, Shape>;
   shape(name: string): Shape;
-  take(name: string, shape: Shape, dtype?: DType): Tensor;
-  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], dtype?: DType): Tensor;
+  take(name: string, shape: Shape, options?: TakeOptions): Tensor;
+  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options?: TakeOptions): Tensor;
   takeHost(name: string, shape: Shape): Promise<Float32Array>;
   derive(derivation: Derivation): Tensor;
 }
 
 export interface TakeOptions {
-  /** GPU type; default: the checkpoint's for floats, i32 for integers. */
+  /** GPU type; default: the checkpoint's for floats (in that `role`), i32 for integers. */
   readonly dtype?: DType;
+  /** What the weight is for, where it may be quantised; without it, it never is. */
+  readonly role?: WeightRole | undefined;
 }
 
 /** A strict cursor over a checkpoint's names. All names given to it are relative to its prefix. */
@@ -70,7 +73,7 @@ export class Weights {
    * CheckpointError where it is absent or has another shape, an OutOfMemoryError where it does not fit.
    */
   take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
-    return this.#store.take(this.path(name), shape, options.dtype);
+    return this.#store.take(this.path(name), shape, options);
   }
 
   /** Like `take`, or undefined where the checkpoint has no such tensor, e.g. optional biases. */
@@ -82,7 +85,7 @@ export class Weights {
   takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options: TakeOptions = {}): Tensor {
     return this.#store.takeConcat(
       parts.map(([name, shape]) => [this.path(name), shape] as const),
-      options.dtype,
+      options,
     );
   }
 

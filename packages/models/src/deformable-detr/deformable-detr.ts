@@ -3,6 +3,7 @@ import {
   Checkpoint,
   type CheckpointOptions,
   type Folder,
+  floatDType,
   parseConfig,
   requireJson,
   type UploadOptions,
@@ -70,7 +71,7 @@ export class DeformableDetr implements Disposable {
     this.device = checkpoint.device;
     this.processor = processor;
     this.#checkpoint = checkpoint;
-    const fold = { dtype: checkpoint.dtype, file: checkpoint.index.name };
+    const fold = { dtype: floatDType(checkpoint.dtype), file: checkpoint.index.name };
     this.network = new DeformableDetrNetwork(checkpoint.weights, config, fold);
   }
 

@@ -1,10 +1,12 @@
 import { sizeOf } from "@mask-llava/runtime";
 import {
-  type FloatDType,
   type Folder,
+  floatDType,
   type StoredDType,
   type StoredTensor,
   TensorIndex,
+  type WeightDType,
+  weightDTypes,
 } from "../checkpoint/index.ts";
 import { KvCache } from "../llama/index.ts";
 import { type Blueprint, blueprintOf } from "./blueprint.ts";
@@ -40,11 +42,11 @@ export interface LoadReport {
   /** Parameters of each part of the network. */
   readonly parts: Readonly<Record<string, number>>;
   /** Bytes of GPU memory for the weights, by `--dtype`. */
-  readonly memory: Readonly<Record<FloatDType, number>>;
+  readonly memory: Readonly<Record<WeightDType, number>>;
   /** The language model's context, and bytes of GPU memory of a KV cache for all of it; null for other networks. */
   readonly context: {
     readonly positions: number;
-    readonly kvCache: Readonly<Record<FloatDType, number>>;
+    readonly kvCache: Readonly<Record<"f32" | "f16", number>>;
   } | null;
   /** Why loading would fail; empty where it would not. */
   readonly problems: readonly string[];
@@ -72,10 +74,7 @@ export async function inspectCheckpoint(folder: Folder): Promise<CheckpointRepor
   const { modelType, architectures, kind, config } = await identifyModel(folder);
   const blueprint = kind && blueprintOf(kind, config);
   await using index = await TensorIndex.open(folder, { rename: blueprint?.names ?? [] });
-  const dry = blueprint && {
-    f32: build(blueprint, index, "f32"),
-    f16: build(blueprint, index, "f16"),
-  };
+  const dry = blueprint && byWeightDType((dtype): DryWeights => build(blueprint, index, dtype));
   const tensors = [...index.tensors].map(([canonical, stored]) =>
     reportTensor(stored, dry?.f32.taken.has(canonical) ? canonical : null),
   );
@@ -93,9 +92,13 @@ export async function inspectCheckpoint(folder: Folder): Promise<CheckpointRepor
   };
 }
 
-function build(blueprint: Blueprint, index: TensorIndex, dtype: FloatDType): DryWeights {
+function byWeightDType<T>(make: (dtype: WeightDType) => T): Record<WeightDType, T> {
+  return Object.fromEntries(weightDTypes.map((dtype) => [dtype, make(dtype)])) as Record<WeightDType, T>;
+}
+
+function build(blueprint: Blueprint, index: TensorIndex, dtype: WeightDType): DryWeights {
   const dry = new DryWeights(index, dtype);
-  blueprint.build(dry.weights, dtype);
+  blueprint.build(dry.weights, floatDType(dtype));
   return dry;
 }
 
@@ -108,7 +111,7 @@ function reportLoad(
   blueprint: Blueprint,
   index: TensorIndex,
   tensors: readonly TensorReport[],
-  dry: Readonly<Record<FloatDType, DryWeights>>,
+  dry: Readonly<Record<WeightDType, DryWeights>>,
 ): LoadReport {
   const taken = tensors.filter(({ takenAs }) => takenAs !== null);
   const isIgnored = (name: string) => blueprint.ignored.some((pattern) => pattern.test(name));
@@ -120,14 +123,14 @@ function reportLoad(
     parts[part] = (parts[part] ?? 0) + parameters;
   }
   const { language } = blueprint;
-  const cache = (dtype: FloatDType) =>
+  const cache = (dtype: "f32" | "f16") =>
     language ? KvCache.bytes(language, { capacity: language.max_position_embeddings, dtype }) : 0;
   return {
     tensors: taken.length,
     parameters: total(taken, "parameters"),
     ignored: left.filter(([canonical]) => isIgnored(canonical)).map(([, { name }]) => name),
     parts,
-    memory: { f32: dry.f32.bytes, f16: dry.f16.bytes },
+    memory: byWeightDType((dtype) => dry[dtype].bytes),
     context: language && {
       positions: language.max_position_embeddings,
       kvCache: { f32: cache("f32"), f16: cache("f16") },

@@ -1,13 +1,15 @@
 import { byteLength, type DType, formatShape, type Shape, sizeOf, Tensor } from "@mask-llava/runtime";
-import { canConvert, defaultTarget } from "../checkpoint/convert.ts";
 import {
   type Derivation,
-  type FloatDType,
+  floatDType,
   type StoredTensor,
+  type TakeOptions,
   type TensorIndex,
+  type WeightDType,
   type WeightStore,
   Weights,
 } from "../checkpoint/index.ts";
+import { canLoad, defaultTarget, weightTarget } from "../checkpoint/weight-dtype.ts";
 
 /** Memory that is never there: enough for a network to be put together, not for it to run. */
 function phantom(label: string, shape: Shape, dtype: DType): Tensor {
@@ -30,10 +32,10 @@ export class DryWeights implements WeightStore {
   /** What `Checkpoint` would refuse, all of it rather than the first. */
   readonly problems: string[] = [];
   readonly #index: TensorIndex;
-  readonly #dtype: FloatDType;
+  readonly #dtype: WeightDType;
   readonly #tensors = new Map<string, Tensor>();
 
-  constructor(index: TensorIndex, dtype: FloatDType) {
+  constructor(index: TensorIndex, dtype: WeightDType) {
     this.#index = index;
     this.#dtype = dtype;
     this.weights = new Weights(this, "");
@@ -49,25 +51,29 @@ export class DryWeights implements WeightStore {
     return this.#find(name)?.shape ?? [];
   }
 
-  take(name: string, shape: Shape, dtype?: DType): Tensor {
-    return this.#reserve(name, shape, this.#check(name, shape, dtype));
+  take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
+    return this.#reserve(name, shape, this.#check(name, shape, options));
   }
 
-  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], dtype?: DType): Tensor {
-    const types = parts.map(([name, shape]) => this.#check(name, shape, dtype));
+  takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options: TakeOptions = {}): Tensor {
+    const types = parts.map(([name, shape]) => this.#check(name, shape, options));
     const rows = parts.reduce((sum, [, [first = 1]]) => sum + first, 0);
     const label = parts.map(([name]) => name).join(" + ");
-    return this.#reserve(label, [rows, ...(parts[0]?.[1].slice(1) ?? [])], types[0] ?? this.#dtype);
+    return this.#reserve(
+      label,
+      [rows, ...(parts[0]?.[1].slice(1) ?? [])],
+      types[0] ?? floatDType(this.#dtype),
+    );
   }
 
   async takeHost(name: string, shape: Shape): Promise<Float32Array> {
-    this.#check(name, shape, "f32");
+    this.#check(name, shape, { dtype: "f32" });
     return new Float32Array(sizeOf(shape));
   }
 
   derive({ label, shape, dtype, from }: Derivation): Tensor {
-    for (const input of Object.values(from)) this.#check(input.name, input.shape, "f32");
-    return this.#reserve(label, shape, dtype ?? this.#dtype);
+    for (const input of Object.values(from)) this.#check(input.name, input.shape, { dtype: "f32" });
+    return this.#reserve(label, shape, dtype ?? floatDType(this.#dtype));
   }
 
   #reserve(name: string, shape: Shape, dtype: DType): Tensor {
@@ -82,19 +88,19 @@ export class DryWeights implements WeightStore {
     return this.#index.tensors.get(name);
   }
 
-  #check(name: string, shape: Shape, dtype: DType | undefined): DType {
+  #check(name: string, shape: Shape, { dtype, role }: TakeOptions): DType {
     const stored = this.#find(name);
     if (!stored) {
       this.problems.push(`tensor ${JSON.stringify(name)} is missing (expected ${formatShape(shape)})`);
-      return dtype ?? this.#dtype;
+      return dtype ?? weightTarget(this.#dtype, role);
     }
     if (formatShape(stored.shape) !== formatShape(shape)) {
       this.problems.push(
         `tensor ${JSON.stringify(stored.name)} has another shape (found ${formatShape(stored.shape)}, expected ${formatShape(shape)})`,
       );
     }
-    const target = dtype ?? defaultTarget(stored.dtype, this.#dtype);
-    if (!canConvert(stored.dtype, target)) {
+    const target = dtype ?? defaultTarget(stored.dtype, this.#dtype, role);
+    if (!canLoad(stored.dtype, target)) {
       this.problems.push(
         `tensor ${JSON.stringify(stored.name)} cannot be loaded as ${target} (found ${stored.dtype})`,
       );

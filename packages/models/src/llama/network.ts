@@ -40,11 +40,11 @@ class LlamaAttention {
       num_key_value_heads: kvHeads,
       head_dim: d,
     } = config;
-    const bias = config.attention_bias;
-    this.q = Linear.load(w.at("q_proj"), width, heads * d, { bias });
-    this.k = Linear.load(w.at("k_proj"), width, kvHeads * d, { bias });
-    this.v = Linear.load(w.at("v_proj"), width, kvHeads * d, { bias });
-    this.o = Linear.load(w.at("o_proj"), heads * d, width, { bias });
+    const options = { bias: config.attention_bias, role: "linear" } as const;
+    this.q = Linear.load(w.at("q_proj"), width, heads * d, options);
+    this.k = Linear.load(w.at("k_proj"), width, kvHeads * d, options);
+    this.v = Linear.load(w.at("v_proj"), width, kvHeads * d, options);
+    this.o = Linear.load(w.at("o_proj"), heads * d, width, options);
   }
 
   forward(cmd: Recorder, x: Tensor, residual: Tensor, past: Past): Tensor {
@@ -83,12 +83,13 @@ class LlamaBlock {
   constructor(w: Weights, config: LlamaConfig) {
     this.config = config;
     const { hidden_size: width, intermediate_size: inner, mlp_bias: bias } = config;
+    const options = { bias, role: "linear" } as const;
     this.inputNorm = w.take("input_layernorm.weight", [width], { dtype: "f32" });
     this.attention = new LlamaAttention(w.at("self_attn"), config);
     this.postNorm = w.take("post_attention_layernorm.weight", [width], { dtype: "f32" });
-    this.gate = Linear.load(w.at("mlp.gate_proj"), width, inner, { bias });
-    this.up = Linear.load(w.at("mlp.up_proj"), width, inner, { bias });
-    this.down = Linear.load(w.at("mlp.down_proj"), inner, width, { bias });
+    this.gate = Linear.load(w.at("mlp.gate_proj"), width, inner, options);
+    this.up = Linear.load(w.at("mlp.up_proj"), width, inner, options);
+    this.down = Linear.load(w.at("mlp.down_proj"), inner, width, options);
   }
 
   forward(cmd: Recorder, x: Tensor, past: Past): Tensor {
@@ -125,7 +126,8 @@ export class LlamaNetwork {
   constructor(w: Weights, config: LlamaConfig, rope: RopeTable) {
     this.config = config;
     const { vocab_size: vocabulary, hidden_size: width } = config;
-    this.embedTokens = w.take("model.embed_tokens.weight", [vocabulary, width]);
+    const options = { role: "vocabulary" } as const;
+    this.embedTokens = w.take("model.embed_tokens.weight", [vocabulary, width], options);
     this.blocks = Array.from(
       { length: config.num_hidden_layers },
       (_, i) => new LlamaBlock(w.at(`model.layers.${i}`), config),
@@ -133,7 +135,7 @@ export class LlamaNetwork {
     this.norm = w.take("model.norm.weight", [width], { dtype: "f32" });
     // tied files may store the head all the same: then it is the same matrix
     const ownHead = !config.tie_word_embeddings || w.has("lm_head.weight");
-    this.head = ownHead ? w.take("lm_head.weight", [vocabulary, width]) : this.embedTokens;
+    this.head = ownHead ? w.take("lm_head.weight", [vocabulary, width], options) : this.embedTokens;
     this.inverseFrequencies = rope.inverseFrequencies;
     this.#attentionScaling = rope.attentionScaling;
   }

@@ -1,5 +1,5 @@
 import { type LinearOptions, linear, type Recorder, type Tensor } from "@mask-llava/runtime";
-import type { Weights } from "../checkpoint/index.ts";
+import type { WeightRole, Weights } from "../checkpoint/index.ts";
 
 /** y = activation(x Wᵀ + b) + residual; the weight in the checkpoint's dtype, the bias in f32. */
 export class Linear {
@@ -11,13 +11,18 @@ export class Linear {
     this.bias = bias;
   }
 
-  /** `weight` [outputs, inputs] and, unless `bias` is false, `bias` [outputs] below the cursor. */
-  static load(w: Weights, inputs: number, outputs: number, options: { bias?: boolean } = {}): Linear {
-    const weight = w.take("weight", [outputs, inputs]);
-    return new Linear(
-      weight,
-      options.bias === false ? undefined : w.take("bias", [outputs], { dtype: "f32" }),
-    );
+  /**
+   * `weight` [outputs, inputs] and, unless `bias` is false, `bias` [outputs] below the cursor. With a `role` the weight is
+   * quantised where the checkpoint's weights are.
+   */
+  static load(
+    w: Weights,
+    inputs: number,
+    outputs: number,
+    { bias = true, role }: { bias?: boolean; role?: WeightRole } = {},
+  ): Linear {
+    const weight = w.take("weight", [outputs, inputs], { role });
+    return new Linear(weight, bias ? w.take("bias", [outputs], { dtype: "f32" }) : undefined);
   }
 
   forward(cmd: Recorder, x: Tensor, options: Omit<LinearOptions, "bias"> = {}): Tensor {

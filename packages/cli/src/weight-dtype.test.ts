@@ -1,0 +1,90 @@
+import { inspectCheckpoint, MemoryFolder, type WeightDType, writeSafetensors } from "@mask-llava/models";
+import type { Device } from "@mask-llava/runtime";
+import { describe, expect, test } from "vitest";
+import { floatDTypes, settleDtype } from "./weight-dtype.ts";
+
+/** A LLaMA of one layer, of which nobody reads more than the headers. */
+function smallLlama(): MemoryFolder {
+  const [width, inner, vocabulary] = [64, 128, 96];
+  const config = {
+    model_type: "llama",
+    hidden_size: width,
+    intermediate_size: inner,
+    vocab_size: vocabulary,
+    num_hidden_layers: 1,
+    num_attention_heads: 4,
+    max_position_embeddings: 128,
+  };
+  const layer = "model.layers.0";
+  const shapes: Record<string, number[]> = {
+    "model.embed_tokens.weight": [vocabulary, width],
+    "lm_head.weight": [vocabulary, width],
+    "model.norm.weight": [width],
+    [`${layer}.input_layernorm.weight`]: [width],
+    [`${layer}.post_attention_layernorm.weight`]: [width],
+    ...Object.fromEntries(
+      ["q", "k", "v", "o"].map((n) => [`${layer}.self_attn.${n}_proj.weight`, [width, width]]),
+    ),
+    [`${layer}.mlp.gate_proj.weight`]: [inner, width],
+    [`${layer}.mlp.up_proj.weight`]: [inner, width],
+    [`${layer}.mlp.down_proj.weight`]: [width, inner],
+  };
+  const tensors = Object.entries(shapes).map(([name, shape]) => {
+    return [name, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }] as const;
+  });
+  return new MemoryFolder({
+    "config.json": new TextEncoder().encode(JSON.stringify(config)),
+    "model.safetensors": writeSafetensors(Object.fromEntries(tensors)),
+  });
+}
+
+const folder = smallLlama();
+
+async function settle(budget: number, given?: WeightDType, choices?: readonly WeightDType[]) {
+  let stderr = "";
+  const io = {
+    stdout: { write: () => {} },
+    stderr: { write: (text: string) => (stderr += text) },
+    signal: new AbortController().signal,
+  };
+  const device = { memory: () => ({ budget }) } as unknown as Device;
+  const flags = { adapter: "auto", ...(given && { dtype: given }) };
+  const { dtype } = await settleDtype(device, flags, folder, io, choices);
+  return { dtype, stderr };
+}
+
+/** The least budget with which weights and a KV cache of the whole context (which is short) leave a tenth. */
+async function least(dtype: WeightDType): Promise<number> {
+  const { load } = await inspectCheckpoint(folder);
+  const cache = load?.context?.kvCache[dtype === "q8" || dtype === "q4" ? "f16" : "f32"] ?? Number.NaN;
+  return Math.ceil(((load?.memory[dtype] ?? Number.NaN) + cache) / 0.9);
+}
+
+describe("without --dtype", () => {
+  test("f32 is taken where it fits, and nothing is said", async () => {
+    expect(await settle(Number.POSITIVE_INFINITY)).toEqual({ dtype: "f32", stderr: "" });
+    expect(await settle(await least("f32"))).toEqual({ dtype: "f32", stderr: "" });
+  });
+
+  test.each([
+    ["f32", "f16"],
+    ["f16", "q8"],
+    ["q8", "q4"],
+  ] as const)("a byte too few for %s gives %s, and a line says why", async (larger, smaller) => {
+    const { dtype, stderr } = await settle((await least(larger)) - 2);
+    expect(dtype).toBe(smaller);
+    expect(stderr).toMatch(
+      new RegExp(`^mask-llava: the weights are loaded as ${smaller}: .* in ${larger}.*--memory.*\n$`),
+    );
+  });
+
+  test("the smallest is left to fail where nothing fits", async () => {
+    expect((await settle(1)).dtype).toBe("q4");
+    expect((await settle(1, undefined, floatDTypes)).dtype).toBe("f16");
+  });
+});
+
+test("a given type is taken whatever fits", async () => {
+  expect(await settle(1, "f32")).toEqual({ dtype: "f32", stderr: "" });
+  expect(await settle(1e12, "q4")).toEqual({ dtype: "q4", stderr: "" });
+});
