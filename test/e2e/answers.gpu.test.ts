@@ -255,6 +255,53 @@ describe.each(["llava-default", "llava-full", "llava-layers", "llava-older"])("a
   });
 });
 
+describe("quantised weights", () => {
+  const name = "llava-default";
+  const wanted = expectation<AskExpectation>(name);
+  const file = fixture(name, wanted.pictures[0] ?? "");
+  const flags = ["--model", fixture(name), ...greedy, "--max-new-tokens", "4"];
+
+  // what they cost is bounded in golden/llama-quantized: here, that the flags reach the decoder and nothing else
+  test.each([
+    ["q8", 0.1],
+    ["q4", 1],
+  ] as const)(
+    "--dtype %s quantises the decoder, and keeps the picture's features in f16",
+    async (dtype, bound) => {
+      const { output, tensors } = await runModel<AskOutput>(
+        "ask",
+        file,
+        wanted.prompt,
+        ...flags,
+        "--dtype",
+        dtype,
+      );
+      const expected = await loadTensors(fixture(name, "expect.safetensors"));
+      expect(output.dtype).toBe(dtype);
+      expectClose(tensors, expected, { image_features: "image_features" }, halfBound);
+      const error = relativeError(tensor(tensors, "logits"), tensor(expected, "logits"));
+      expect(error).toBeLessThan(bound);
+      expect(error).toBeGreaterThan(halfBound);
+    },
+  );
+
+  test("keys and values are f16 with them, unless --kv-dtype says otherwise", async () => {
+    const run = (...more: string[]) =>
+      runModel<AskOutput>("ask", file, wanted.prompt, ...flags, "--dtype", "q8", ...more);
+    const [unsaid, half, full] = [
+      await run(),
+      await run("--kv-dtype", "f16"),
+      await run("--kv-dtype", "f32"),
+    ];
+    const logits = ({ tensors }: { tensors: Readonly<Record<string, LoadedTensor>> }) =>
+      tensor(tensors, "logits");
+    expect(logits(unsaid).values).toEqual(logits(half).values);
+    const difference = relativeError(logits(half), logits(full));
+    expect(difference).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(halfBound);
+  });
+});
+
 describe("the answer", () => {
   const model = fixture("llava-default");
   const picture = fixture("llava-default", "wide.png");
