@@ -356,21 +356,6 @@ describe("the answer", () => {
     expect(["eos", "length"]).toContain(finishReason);
   });
 
-  test("of the random model, for the example picture and question, says what it is", async () => {
-    const first = await cli("ask", "--json");
-    expect({ code: first.code, stderr: first.stderr }).toEqual({
-      code: 0,
-      stderr: expect.stringMatching(
-        /example .*example\.png[\s\S]*What is in the picture\?[\s\S]*random numbers/,
-      ),
-    });
-    const { model: none, answer, tokens } = JSON.parse(first.stdout) as AskOutput;
-    expect(none).toBeNull();
-    expect(answer).toMatch(/\w+ \w+/);
-    expect(tokens.visual).toBe(16);
-    expect((JSON.parse((await cli("ask", "--json")).stdout) as AskOutput).answer).toBe(answer);
-  });
-
   test("--profile tells the GPU time of ops, or that there are no timestamps", async () => {
     const plain = await cli("ask", picture, wanted.prompt, ...flags, ...greedy, "--json");
     const profiled = await cli("ask", picture, wanted.prompt, ...flags, ...greedy, "--json", "--profile");

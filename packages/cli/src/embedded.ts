@@ -10,7 +10,7 @@ export const embeddedCheckpoint = fileURLToPath(new URL("../checkpoint", import.
 /** A picture of the world that the embedded checkpoint knows, and what is asked about it when nothing else is. */
 export const example = {
   picture: fileURLToPath(new URL("../assets/examples/scene-1.jpg", import.meta.url)),
-  question: "What is in the picture?",
+  question: "Describe the rightmost object.",
   /** Where the sheet of the example's visual tokens goes. */
   sheet: "mask-llava-tokens.png",
 } as const;

@@ -39,6 +39,7 @@ interface AskFlags extends ModelFlags, GenerationFlags, BudgetFlags, ObjectFileF
   readonly image?: readonly string[];
 }
 
+const defaultQuestion = "What is in the picture?";
 const mark = "<image>";
 
 /** `mask-llava ask`: an answer to a question about pictures. */
@@ -46,7 +47,7 @@ export function askCommand(io: Io): Command {
   const command = new Command("ask")
     .description("answer a question about a picture with LLaVA or Mask-LLaVA")
     .argument("[image]", "picture file: JPEG, PNG, GIF, WebP, TIFF or AVIF (default: an example)")
-    .argument("[question]", `what to ask (default: "${example.question}")`)
+    .argument("[question]", `what to ask (default: "${defaultQuestion}")`)
     .addOption(
       modelFlag(
         "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json (default: the embedded one)",
@@ -92,7 +93,7 @@ async function ask(
   const watch = new Stopwatch();
   const flags = withExampleSheet(given, image === undefined && asked === undefined);
   const files = [image ?? example.picture, ...(flags.image ?? [])];
-  const question = checkQuestion(asked, files.length, flags);
+  const question = checkQuestion(image, asked, files.length, flags);
   checkBudgetFlags(flags);
   const read = [...files, ...(flags.mask ?? []), ...(flags.boxes === undefined ? [] : [flags.boxes])];
   await checkOutputs(flags, read);
@@ -153,10 +154,15 @@ function withExampleSheet(flags: AskFlags, first: boolean): AskFlags {
   return { ...flags, savePicture: example.sheet };
 }
 
+/** What is asked about the user's picture, or the example, when no question is given. */
+function unasked(image: string | undefined): string {
+  return image === undefined ? example.question : defaultQuestion;
+}
+
 function sayDefaults(image: string | undefined, asked: string | undefined, io: Io): void {
   if (image === undefined)
     say(io, `no picture is given: the example ${relative(".", example.picture)} is taken`);
-  if (asked === undefined) say(io, `no question is given: "${example.question}" is asked`);
+  if (asked === undefined) say(io, `no question is given: "${unasked(image)}" is asked`);
 }
 
 /** Throws a UsageError for flags that a LLaVA checkpoint has no use for. */
@@ -175,12 +181,17 @@ function refuseMaskLlavaFlags(flags: AskFlags): void {
 }
 
 /** The question, or with `--raw-prompt` the prompt. Throws a UsageError where it cannot be one about so many pictures. */
-function checkQuestion(asked: string | undefined, pictures: number, flags: AskFlags): string {
+function checkQuestion(
+  image: string | undefined,
+  asked: string | undefined,
+  pictures: number,
+  flags: AskFlags,
+): string {
   checkGenerationFlags(flags);
   if (flags.rawPrompt && asked === undefined) {
     throw new UsageError(`--raw-prompt needs a prompt, with one ${mark} for each picture`);
   }
-  const question = asked ?? example.question;
+  const question = asked ?? unasked(image);
   if (question.trim() === "") throw new UsageError("the question is empty, expected text");
   const marks = question.split(mark).length - 1;
   if (flags.rawPrompt && marks !== pictures) {
