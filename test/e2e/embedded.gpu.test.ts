@@ -20,8 +20,9 @@ const answers: readonly (readonly [picture: number, question: string, answer: st
   [4, "Is the star small or large?", "small"],
   [2, "Is there an orange star in the picture?", "yes"],
   [3, "Is there a ring in the picture?", "no"],
+  [2, "Is there an orange cross in the picture?", "no"],
   [1, "Describe the rightmost object.", "a large cyan circle"],
-  [4, "Describe the lowest object.", "a small green hexagon"],
+  [2, "Describe the leftmost object.", "a large pink ring"],
 ];
 
 describe("the embedded checkpoint", () => {
