@@ -7,7 +7,7 @@ give the same files.
 import importlib
 import sys
 
-GROUPS = ["clip", "llama", "llava", "images", "deformable_detr", "sam"]
+GROUPS = ["clip", "llama", "llava", "images", "deformable_detr", "sam", "gguf"]
 
 
 def main(names):
