@@ -43,4 +43,5 @@ export * from "./token-dots/index.ts";
 export * from "./token-terms/index.ts";
 export * from "./top-k/index.ts";
 export * from "./unary/index.ts";
+export * from "./unpack-blocks/index.ts";
 export * from "./weighted-mean/index.ts";

@@ -44,6 +44,7 @@ import { tokenDotsSuite } from "./token-dots/cases.ts";
 import { tokenTermsSuite } from "./token-terms/cases.ts";
 import { topKSuite } from "./top-k/cases.ts";
 import { unarySuite } from "./unary/cases.ts";
+import { unpackBlocksSuite } from "./unpack-blocks/cases.ts";
 import { weightedMeanSuite } from "./weighted-mean/cases.ts";
 
 /** Every op with its cases: read by the conformance test and by the benchmark. */
@@ -93,6 +94,7 @@ export const suites: readonly OpSuite[] = [
   weightedMeanSuite,
   tokenTermsSuite,
   tokenDotsSuite,
+  unpackBlocksSuite,
   quantizeSuite,
   dequantizeSuite,
 ];
