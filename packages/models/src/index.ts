@@ -2,6 +2,7 @@ export * from "./checkpoint/index.ts";
 export * from "./clip/index.ts";
 export * from "./deformable-detr/index.ts";
 export * from "./generation/index.ts";
+export * from "./gguf/index.ts";
 export * from "./images/index.ts";
 export * from "./inspect/index.ts";
 export * from "./llama/index.ts";

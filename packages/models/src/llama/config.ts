@@ -5,13 +5,14 @@ const count = z.int32().positive();
 const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
 
 /** The rotary scalings that `ropeFrequencies` computes. */
-const ropeType = z.enum(["default", "linear", "llama3"]);
+const ropeType = z.enum(["default", "linear", "llama3", "freq_factors"]);
 
 /** What each of them needs. */
 const scalingFields = {
   default: [],
   linear: ["factor"],
   llama3: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+  freq_factors: ["freq_factors"],
 } as const;
 
 /** Rotary settings: `rope_parameters` of transformers 5; older files say `rope_theta` and `rope_scaling` with `type` or `rope_type`. */
@@ -24,6 +25,7 @@ const ropeSchema = z.looseObject({
   low_freq_factor: z.number().positive().optional(),
   high_freq_factor: z.number().positive().optional(),
   original_max_position_embeddings: count.optional(),
+  freq_factors: z.array(z.number().positive()).optional(),
 });
 
 /** Rotary settings as the runtime's `ropeFrequencies` takes them. */
@@ -34,6 +36,7 @@ export interface RopeConfig {
   readonly low_freq_factor?: number | undefined;
   readonly high_freq_factor?: number | undefined;
   readonly original_max_position_embeddings?: number | undefined;
+  readonly freq_factors?: readonly number[] | undefined;
 }
 
 /** Hugging Face's `LlamaConfig`, with its defaults. */
@@ -89,6 +92,13 @@ export const llamaConfigSchema = z
       if (scaling[field] !== undefined) continue;
       const path = [rope_parameters ? "rope_parameters" : "rope_scaling", field];
       context.addIssue({ code: "custom", path, message: "is missing" });
+    }
+    if (scaling.freq_factors && scaling.freq_factors.length !== headDim / 2) {
+      context.addIssue({
+        code: "custom",
+        path: [rope_parameters ? "rope_parameters" : "rope_scaling", "freq_factors"],
+        message: `is not one number for each of the ${headDim / 2} pairs of a head`,
+      });
     }
     const rope: RopeConfig = {
       ...scaling,

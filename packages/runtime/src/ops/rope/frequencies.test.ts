@@ -54,7 +54,21 @@ describe("ropeFrequencies", () => {
     expect(ratios.some((ratio) => ratio > 0.13 && ratio < 0.99)).toBe(true);
   });
 
+  test("freq_factors: each divided by its own, which can say the same as llama3", () => {
+    const plain = frequencies({ head_dim: 128, rope_theta: 500000 });
+    const scaled = frequencies({ head_dim: 128, ...llama3 });
+    const freq_factors = Array.from(plain, (f, i) => f / (scaled[i] as number));
+    const own = frequencies({ head_dim: 128, rope_theta: 500000, rope_type: "freq_factors", freq_factors });
+    own.forEach((f, i) => {
+      expect(Math.abs(f / (scaled[i] as number) - 1)).toBeLessThan(2e-7);
+    });
+  });
+
   test.each([
+    [
+      { head_dim: 8, rope_type: "freq_factors", freq_factors: [1, 2, 3] },
+      /positive freq_factors\[3\], found undefined/,
+    ],
     [{ head_dim: 64, rope_type: "yarn", factor: 2 }, /yarn is not supported/],
     [{ head_dim: 64, rope_type: "linear" }, /linear takes a positive factor, found undefined/],
     [{ head_dim: 64, ...llama3, high_freq_factor: 1 }, /high_freq_factor 1 is not above/],

@@ -4,7 +4,7 @@ import { ShapeError } from "../../errors.ts";
 export interface RopeParameters {
   /** D, elements of a head. */
   readonly head_dim: number;
-  /** `default`, `linear` or `llama3`; older configurations call it `type`. Default: `default`. */
+  /** `default`, `linear`, `llama3` or `freq_factors`; older configurations call it `type`. Default: `default`. */
   readonly rope_type?: string | undefined;
   readonly type?: string | undefined;
   /** Base of the frequencies; default 10000. */
@@ -15,6 +15,8 @@ export interface RopeParameters {
   readonly low_freq_factor?: number | undefined;
   readonly high_freq_factor?: number | undefined;
   readonly original_max_position_embeddings?: number | undefined;
+  /** Of `freq_factors`: what each frequency is divided by. GGUF files have them where Hugging Face's say llama3. */
+  readonly freq_factors?: readonly number[] | undefined;
 }
 
 export interface RopeFrequencies {
@@ -32,8 +34,9 @@ function positive(name: string, value: number | undefined, ropeType: string): nu
 
 /**
  * Rotary frequencies, computed in f64. After transformers' `modeling_rope_utils`: `default`, `linear` (all divided by
- * factor) and `llama3` (Llama 3.1: wavelengths beyond the original context divided by factor, a ramp between). Another
- * rope_type, or a field that is absent or no positive number, is a ShapeError that names it.
+ * factor) and `llama3` (Llama 3.1: wavelengths beyond the original context divided by factor, a ramp between); after ggml
+ * `freq_factors` (each divided by its own). Another rope_type, or a field that is absent or no positive number, is a
+ * ShapeError that names it.
  */
 export function ropeFrequencies(parameters: RopeParameters): RopeFrequencies {
   const ropeType = parameters.rope_type ?? parameters.type ?? "default";
@@ -48,12 +51,15 @@ export function ropeFrequencies(parameters: RopeParameters): RopeFrequencies {
   }
   const scale = frequencyScale(ropeType, parameters);
   const inverseFrequencies = Float32Array.from({ length: rotary / 2 }, (_, i) =>
-    scale(theta ** ((-2 * i) / rotary)),
+    scale(theta ** ((-2 * i) / rotary), i),
   );
   return { inverseFrequencies, attentionScaling: 1 };
 }
 
-function frequencyScale(ropeType: string, parameters: RopeParameters): (frequency: number) => number {
+function frequencyScale(
+  ropeType: string,
+  parameters: RopeParameters,
+): (frequency: number, i: number) => number {
   switch (ropeType) {
     case "default":
       return (frequency) => frequency;
@@ -81,7 +87,13 @@ function frequencyScale(ropeType: string, parameters: RopeParameters): (frequenc
         return (1 - smooth) * (frequency / factor) + smooth * frequency;
       };
     }
+    case "freq_factors": {
+      const { freq_factors: factors = [] } = parameters;
+      return (frequency, i) => frequency / positive(`freq_factors[${i}]`, factors[i], ropeType);
+    }
     default:
-      throw new ShapeError(`rope: rope_type ${ropeType} is not supported (default, linear, llama3 are)`);
+      throw new ShapeError(
+        `rope: rope_type ${ropeType} is not supported (default, linear, llama3 and freq_factors are)`,
+      );
   }
 }

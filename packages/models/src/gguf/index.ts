@@ -1,0 +1,5 @@
+export { type GgufHeader, type GgufTensor, readGguf } from "./header.ts";
+export { GgufMetadata } from "./metadata.ts";
+export type { GgufValue } from "./metadata-reader.ts";
+export { type TokenizerJsons, tokenizerJsons } from "./tokenizer.ts";
+export type { GgufType } from "./types.ts";
