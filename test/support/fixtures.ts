@@ -6,6 +6,11 @@ import { FileFolder } from "@mask-llava/models/node";
 
 const root = fileURLToPath(new URL("../fixtures", import.meta.url));
 
+/** The folder of a fixture. */
+export function fixturePath(name: string): string {
+  return path.join(root, name);
+}
+
 export interface Expected {
   readonly shape: readonly number[];
   readonly data: Float32Array | Int32Array | Uint8Array;
@@ -28,7 +33,7 @@ export class Fixture {
   }
 
   static async open(name: string): Promise<Fixture> {
-    const at = path.join(root, name);
+    const at = fixturePath(name);
     const bytes = new Uint8Array(readFileSync(path.join(at, "expect.safetensors")));
     const header = await readSafetensors(new MemorySource("expect.safetensors", bytes));
     const tensors = new Map<string, Expected>();

@@ -138,6 +138,20 @@ export function modelFlag(description: string): Option {
   return new Option("--model <dir>", description).argParser(filledText("a checkpoint folder"));
 }
 
+/** `--mmproj`: the second file of a LLaVA model in GGUF. `without`: what is taken where the flag is not given. */
+export function mmprojFlag(without?: string): Option {
+  const other = without === undefined ? "" : ` (default: ${without})`;
+  const flag = new Option("--mmproj <file>", `vision tower and projector of a GGUF model${other}`);
+  return flag.argParser(filledText("a file name"));
+}
+
+/** `--out`: the folder that the command makes. */
+export function outFolderFlag(): Option {
+  return new Option("--out <dir>", "folder to make; it must not exist, or be empty")
+    .argParser(filledText("a folder"))
+    .makeOptionMandatory();
+}
+
 /** Adds the flags of every command that runs a model, but for `--model`. `dtypes`: what `--dtype` may say. */
 export function addModelFlags(command: Command, dtypes: readonly WeightDType[] = weightDTypes): Command {
   return addRunFlags(command, { dtypes }).addOption(

@@ -1,4 +1,4 @@
-import { type CheckpointReport, weightDTypes } from "@mask-llava/models";
+import { type CheckpointReport, type LoadDType, weightDTypes } from "@mask-llava/models";
 import { formatBytes, formatShape } from "@mask-llava/runtime";
 import { floatDTypes } from "./weight-dtype.ts";
 
@@ -21,8 +21,11 @@ export function formatCheckpoint(report: CheckpointReport, options: { names: boo
     lines.push(row("to be loaded", `${count(load.parameters)} parameters in ${load.tensors} tensors`));
     for (const [part, n] of Object.entries(load.parts)) lines.push(row(`  ${part}`, count(n)));
     // a network without a language model has nothing to quantise
-    for (const [i, dtype] of (context ? weightDTypes : floatDTypes).entries())
-      lines.push(row(i === 0 ? "GPU memory" : "", `${formatBytes(memory[dtype])} with --dtype ${dtype}`));
+    const dtypes: LoadDType[] = ["stored", ...(context ? weightDTypes : floatDTypes)];
+    for (const [i, dtype] of dtypes.filter((d) => memory[d] !== undefined).entries()) {
+      const how = dtype === "stored" ? "as they are stored" : `with --dtype ${dtype}`;
+      lines.push(row(i === 0 ? "GPU memory" : "", `${formatBytes(memory[dtype] as number)} ${how}`));
+    }
     if (context) {
       const { f32, f16 } = context.kvCache;
       lines.push(

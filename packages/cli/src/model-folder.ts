@@ -7,7 +7,7 @@ import {
   type ModelKind,
   requireModelKind,
 } from "@mask-llava/models";
-import { FileFolder } from "@mask-llava/models/node";
+import { besideModel, FileFolder, findGguf, openCheckpoint } from "@mask-llava/models/node";
 import { embeddedCheckpoint, embeddedPart } from "./embedded.ts";
 import { UsageError } from "./errors.ts";
 
@@ -32,14 +32,19 @@ export interface OpenedModel<K extends ModelKind> {
   readonly kind: K;
 }
 
-/** Opens the folder of `--model`, which must hold one of `wanted`; without it, the network that comes with the program. */
+/**
+ * Opens the folder or GGUF file of `--model`, which must hold one of `wanted`; without it, the network that comes with the
+ * program.
+ * @param mmproj `--mmproj`, or `besideModel`
+ */
 export async function openModelFolder<K extends ModelKind>(
   model: string | undefined,
   wanted: readonly K[],
+  mmproj?: string | typeof besideModel,
 ): Promise<OpenedModel<K>> {
   const embedded = model === undefined ? await embeddedPart(wanted) : undefined;
   if (embedded) return embedded;
-  const folder = await openFolder(model);
+  const folder = await openFolder(model, mmproj);
   if (await holdsMaskLlava(folder)) {
     throw new ConfigError(
       settingsFile,
@@ -53,7 +58,8 @@ export async function openModelFolder<K extends ModelKind>(
 
 /** The folder of `--model`, or without it the embedded one, where it holds a Mask-LLaVA checkpoint. */
 export async function findMaskLlavaFolder(model: string | undefined): Promise<Folder | undefined> {
-  const folder = await openFolder(model ?? embeddedCheckpoint);
+  if (model !== undefined && (await findGguf(model))) return undefined;
+  const folder = await FileFolder.open(model ?? embeddedCheckpoint);
   return (await holdsMaskLlava(folder)) ? folder : undefined;
 }
 
@@ -73,9 +79,40 @@ export async function requireMaskLlavaFolder(model: string | undefined): Promise
   );
 }
 
-async function openFolder(model: string | undefined): Promise<Folder> {
+async function openFolder(model: string | undefined, mmproj?: string | typeof besideModel): Promise<Folder> {
   if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
-  return await FileFolder.open(model);
+  return openCheckpoint(model, mmproj);
+}
+
+/** Opens the LLaVA model of `--model`: a folder, or a GGUF file with the mmproj file of `--mmproj` or the one beside it. */
+export async function openLlavaFolder(
+  model: string | undefined,
+  mmproj: string | undefined,
+): Promise<Folder> {
+  const gguf = model !== undefined && (await findGguf(model));
+  const kinds = gguf ? (["llava", "llama"] as const) : (["llava"] as const);
+  const { kind, folder } = await openModelFolder<"llava" | "llama">(model, kinds, mmproj ?? besideModel);
+  if (kind === "llava") return folder;
+  throw new ConfigError(
+    folder.name,
+    "",
+    "is a language model without a vision tower, and no mmproj file lies beside it; `mask-llava generate PROMPT --model FILE` is for it",
+    { expected: "--mmproj FILE" },
+  );
+}
+
+/** Opens a checkpoint of any kind: a folder, or a GGUF file with the mmproj file of `--mmproj`. */
+export async function openAnyFolder(model: string, mmproj: string | undefined): Promise<Folder> {
+  await checkMmproj(model, mmproj);
+  return openCheckpoint(model, mmproj);
+}
+
+/** Throws a UsageError where `--mmproj` is given with something else than a GGUF model. */
+export async function checkMmproj(model: string | undefined, mmproj: string | undefined): Promise<void> {
+  if (mmproj === undefined || (model !== undefined && (await findGguf(model)))) return;
+  throw new UsageError(
+    `--mmproj ${mmproj} belongs to a GGUF model, found ${model === undefined ? "no --model" : `--model ${model}`}`,
+  );
 }
 
 /** Whether the folder holds a Mask-LLaVA checkpoint. */

@@ -1,5 +1,5 @@
-import type { Box, WeightDType } from "@mask-llava/models";
-import type { OpTime } from "@mask-llava/runtime";
+import type { Box, LoadDType } from "@mask-llava/models";
+import type { DType, OpTime } from "@mask-llava/runtime";
 import type { CocoDocument, Rle } from "./coco/index.ts";
 import type { Point } from "./picture-flags.ts";
 
@@ -17,7 +17,8 @@ export interface AdapterOutput {
 export interface CommonOutput {
   /** The checkpoint folder; null: the one that comes with the program. */
   readonly model: string | null;
-  readonly dtype: WeightDType;
+  /** How the weights were held; `stored`: quantised ones as they are in the file. */
+  readonly dtype: LoadDType;
   readonly adapter: AdapterOutput;
   /** Milliseconds that each stage took, and `total`. */
   readonly timings: Readonly<Record<string, number>>;
@@ -157,6 +158,17 @@ export interface ComposeOutput extends CommonOutput, SavedFilesOutput {
   readonly picture: PictureOutput;
   readonly composition: CompositionOutput;
   readonly coco: CocoDocument;
+}
+
+/** `dtype` is what the weights are written as. */
+export interface ConvertOutput extends CommonOutput {
+  readonly command: "convert";
+  readonly out: string;
+  readonly files: readonly string[];
+  /** Of the weights. */
+  readonly bytes: number;
+  /** Weights by the GPU type that they are stored for. */
+  readonly tensors: Readonly<Partial<Record<DType, number>>>;
 }
 
 export type ModelOutput =

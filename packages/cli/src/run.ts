@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import { Command, CommanderError } from "commander";
 import { askCommand } from "./commands/ask.ts";
 import { composeCommand } from "./commands/compose.ts";
+import { convertCommand } from "./commands/convert.ts";
 import { detectCommand } from "./commands/detect.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { encodeCommand } from "./commands/encode.ts";
@@ -52,6 +53,7 @@ function program(io: Io): Command {
     .addCommand(composeCommand(io))
     .addCommand(evalCommand(io))
     .addCommand(inspectCommand(io))
+    .addCommand(convertCommand(io))
     .addCommand(scenesCommand(io))
     .addCommand(doctorCommand(io));
   for (const command of [root, ...root.commands]) {

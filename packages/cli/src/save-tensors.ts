@@ -31,18 +31,21 @@ export async function checkSaveTarget(
     () => false,
   );
   if (!writable) throw new Error(`${flag} ${file}: the folder ${folder} may not be written to`);
-  if (target && model !== undefined && (await liesWithin(folder, model))) {
+  if (target && model !== undefined && (await isOfModel(file, folder, model))) {
     throw new UsageError(`${flag} ${file} would replace a file of the model ${model}`);
   }
 }
 
-/** Whether `folder` is `model` or below it: a checkpoint may have sub-folders. */
-async function liesWithin(folder: string, model: string): Promise<boolean> {
-  const [inner, outer] = await Promise.all(
-    [folder, model].map((path) => realpath(path).catch(() => undefined)),
+/**
+ * Whether `file` in `folder` is one of the model's: the folder is `model` or below it, as a checkpoint may have sub-folders,
+ * or the file is `model`.
+ */
+async function isOfModel(file: string, folder: string, model: string): Promise<boolean> {
+  const [own, inner, outer] = await Promise.all(
+    [file, folder, model].map((path) => realpath(path).catch(() => undefined)),
   );
-  if (inner === undefined || outer === undefined) return false;
-  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
+  if (own === undefined || inner === undefined || outer === undefined) return false;
+  return own === outer || inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
 }
 
 /** Writes the tensors, or nothing. */

@@ -1,10 +1,19 @@
-import { inspectCheckpoint, MemoryFolder, type WeightDType, writeSafetensors } from "@mask-llava/models";
+import {
+  type HostTensorData,
+  inspectCheckpoint,
+  MemoryFolder,
+  planeTensors,
+  quantizationConfig,
+  quantizedKey,
+  type WeightDType,
+  writeSafetensors,
+} from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { describe, expect, test } from "vitest";
 import { floatDTypes, settleDtype } from "./weight-dtype.ts";
 
-/** A LLaMA of one layer, of which nobody reads more than the headers. */
-function smallLlama(): MemoryFolder {
+/** A LLaMA of one layer, of which nobody reads more than the headers. `planes`: its layer was quantised to q8_0 before. */
+function smallLlama({ planes = false } = {}): MemoryFolder {
   const [width, inner, vocabulary] = [64, 128, 96];
   const config = {
     model_type: "llama",
@@ -14,6 +23,7 @@ function smallLlama(): MemoryFolder {
     num_hidden_layers: 1,
     num_attention_heads: 4,
     max_position_embeddings: 128,
+    ...(planes && { quantization_config: quantizationConfig }),
   };
   const layer = "model.layers.0";
   const shapes: Record<string, number[]> = {
@@ -29,18 +39,37 @@ function smallLlama(): MemoryFolder {
     [`${layer}.mlp.up_proj.weight`]: [inner, width],
     [`${layer}.mlp.down_proj.weight`]: [width, inner],
   };
-  const tensors = Object.entries(shapes).map(([name, shape]) => {
-    return [name, { shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }] as const;
-  });
+  const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+  const tensors: Record<string, HostTensorData> = {};
+  const quantized: Record<string, object> = {};
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (planes && name.includes("_proj")) {
+      const entry = { dtype: "q8_0", shape } as const;
+      const { quants, scales } = planeTensors(name, entry);
+      tensors[quants.name] = { shape: quants.shape, data: new Uint8Array(size(quants.shape)) };
+      tensors[scales.name] = { shape: scales.shape, data: new Uint16Array(size(scales.shape)) };
+      quantized[name] = entry;
+    } else {
+      tensors[name] = { shape, data: new Float32Array(size(shape)) };
+    }
+  }
   return new MemoryFolder({
     "config.json": new TextEncoder().encode(JSON.stringify(config)),
-    "model.safetensors": writeSafetensors(Object.fromEntries(tensors)),
+    "model.safetensors": writeSafetensors(
+      tensors,
+      planes ? { [quantizedKey]: JSON.stringify(quantized) } : {},
+    ),
   });
 }
 
 const folder = smallLlama();
 
-async function settle(budget: number, given?: WeightDType, choices?: readonly WeightDType[]) {
+async function settle(
+  budget: number,
+  given?: WeightDType,
+  choices?: readonly WeightDType[],
+  checkpoint = folder,
+) {
   let stderr = "";
   const io = {
     stdout: { write: () => {} },
@@ -49,7 +78,7 @@ async function settle(budget: number, given?: WeightDType, choices?: readonly We
   };
   const device = { memory: () => ({ budget }) } as unknown as Device;
   const flags = { adapter: "auto", ...(given && { dtype: given }) };
-  const { dtype } = await settleDtype(device, flags, folder, io, choices);
+  const { dtype } = await settleDtype(device, flags, checkpoint, io, choices);
   return { dtype, stderr };
 }
 
@@ -87,4 +116,21 @@ describe("without --dtype", () => {
 test("a given type is taken whatever fits", async () => {
   expect(await settle(1, "f32")).toEqual({ dtype: "f32", stderr: "" });
   expect(await settle(1e12, "q4")).toEqual({ dtype: "q4", stderr: "" });
+});
+
+describe("of weights that were quantised before", () => {
+  const planes = smallLlama({ planes: true });
+
+  test("they are taken as they are, which needs no word", async () => {
+    expect(await settle(Number.POSITIVE_INFINITY, undefined, undefined, planes)).toEqual({
+      dtype: "stored",
+      stderr: "",
+    });
+  });
+
+  test("what does not fit is tried only as what the planes can become", async () => {
+    const { load } = await inspectCheckpoint(planes);
+    expect(Object.keys(load?.memory ?? {}).sort()).toEqual(["q8", "stored"]);
+    expect((await settle(1, undefined, undefined, planes)).dtype).toBe("q8");
+  });
 });

@@ -1,5 +1,13 @@
 import { findParts } from "@mask-llava/composer";
-import { type Folder, inspectCheckpoint, type WeightDType, weightDTypes } from "@mask-llava/models";
+import {
+  type Folder,
+  type HeldReport,
+  inspectCheckpoint,
+  type LoadDType,
+  type LoadReport,
+  type WeightDType,
+  weightDTypes,
+} from "@mask-llava/models";
 import { type Device, formatBytes } from "@mask-llava/runtime";
 import type { ModelFlags } from "./flags.ts";
 import { type Io, say } from "./io.ts";
@@ -14,11 +22,12 @@ const share = 0.9;
 const positions = 2048;
 
 /** Flags whose `--dtype` is settled. */
-export type Settled<F extends Pick<ModelFlags, "dtype">> = F & { readonly dtype: WeightDType };
+export type Settled<F extends Pick<ModelFlags, "dtype">> = F & { readonly dtype: LoadDType };
 
 /**
  * `--dtype` as it is given or, where it is not, the first of `choices` with which the weights and a KV cache fit the memory
- * budget. A line on stderr says so where that is not the first.
+ * budget: of quantised files first what they are. Lines on stderr say where that is not the first of `choices`, and what
+ * becomes of quantised weights that cannot stay as they are.
  */
 export async function settleDtype<F extends ModelFlags>(
   device: Device,
@@ -27,37 +36,72 @@ export async function settleDtype<F extends ModelFlags>(
   io: Io,
   choices: readonly WeightDType[] = weightDTypes,
 ): Promise<Settled<F>> {
-  if (flags.dtype !== undefined) return { ...flags, dtype: flags.dtype };
-  const { budget } = device.memory();
   // what is wrong with a checkpoint is loading's to say, which knows the names for it
-  const need = await loadMemory(folder).catch(() => undefined);
-  const dtype =
-    (need && choices.find((c) => need[c] <= share * budget)) ?? (need ? choices.at(-1) : choices[0]);
-  if (dtype === undefined) throw new RangeError("settleDtype: no choices");
-  if (need && dtype !== choices[0]) {
-    const others = choices.slice(0, choices.indexOf(dtype)).map((c) => `${formatBytes(need[c])} in ${c}`);
-    say(
-      io,
-      `the weights are loaded as ${dtype}: with a context they take ${formatBytes(need[dtype])}, ${others.join(", ")}, of a budget of ${formatBytes(budget)} (--dtype and --memory say otherwise)`,
-    );
-  }
+  const loads = await loadReports(folder).catch(() => []);
+  const quantized = loads.some(({ memory }) => memory.stored !== undefined);
+  const dtype = flags.dtype ?? chooseDtype(device, loads, quantized ? ["stored", "q8", "q4"] : choices, io);
+  if (quantized) for (const line of changedBy(dtype, loads)) say(io, line);
   return { ...flags, dtype };
 }
 
-/** Bytes of GPU memory for the weights and a KV cache, by `--dtype`. Reads headers only. */
-async function loadMemory(folder: Folder): Promise<Record<WeightDType, number>> {
-  const total: Record<WeightDType, number> = { f32: 0, f16: 0, q8: 0, q4: 0 };
+function chooseDtype(
+  device: Device,
+  loads: readonly LoadReport[],
+  choices: readonly LoadDType[],
+  io: Io,
+): LoadDType {
+  const { budget } = device.memory();
+  const first = choices[0] as LoadDType;
+  const needs = choices
+    .map((c) => [c, loads.reduce((sum, load) => sum + loadMemory(load, c), 0)] as const)
+    .filter(([, need]) => loads.length > 0 && Number.isFinite(need));
+  const fitting = needs.findIndex(([, need]) => need <= share * budget);
+  const chosen = fitting < 0 ? needs.length - 1 : fitting;
+  const [dtype, bytes] = needs[chosen] ?? [first, 0];
+  if (dtype !== first) {
+    const others = needs.slice(0, chosen).map(([c, need]) => `${formatBytes(need)} in ${c}`);
+    say(
+      io,
+      `the weights are loaded as ${dtype}: with a context they take ${formatBytes(bytes)}, ${others.join(", ")}, of a budget of ${formatBytes(budget)} (--dtype and --memory say otherwise)`,
+    );
+  }
+  return dtype;
+}
+
+/** What becomes of quantised weights that do not stay as they are, a line for each kind. */
+function changedBy(dtype: LoadDType, loads: readonly LoadReport[]): string[] {
+  const changed = loads
+    .flatMap(({ held }) => held[dtype] ?? [])
+    .filter(({ stored, dtype: to }) => !isSame(stored, to));
+  const to = [...new Set(changed.map((h) => h.dtype))];
+  return to.map((target) => {
+    const from = changed
+      .filter((h) => h.dtype === target)
+      .map(({ stored, tensors }) => `${tensors} of ${stored}`);
+    const verb = target === "f32" || target === "f16" ? "dequantised" : "quantised anew";
+    return `tensors ${verb} to ${target}: ${from.join(", ")}`;
+  });
+}
+
+/** Whether a dtype holds the very numbers of what is stored: Q4_0 and q4_0. */
+const isSame = (stored: HeldReport["stored"], dtype: HeldReport["dtype"]) => stored.toLowerCase() === dtype;
+
+/** Bytes of GPU memory for the weights and a KV cache; infinite for what cannot be loaded so. */
+function loadMemory({ memory, context }: LoadReport, dtype: LoadDType): number {
+  // networks of which nothing is quantised are as they are, too
+  const weights = memory[dtype] ?? (dtype === "stored" ? memory.f16 : undefined) ?? Number.POSITIVE_INFINITY;
+  const cached = context ? Math.min(1, positions / context.positions) : 0;
+  return weights + cached * (context?.kvCache[defaultCacheDtype(dtype)] ?? 0);
+}
+
+/** Reads headers only. */
+async function loadReports(folder: Folder): Promise<LoadReport[]> {
+  const reports: LoadReport[] = [];
   for (const part of await networkFolders(folder)) {
     const { load } = await inspectCheckpoint(part);
-    if (!load) continue;
-    const { context } = load;
-    const cached = context ? Math.min(1, positions / context.positions) : 0;
-    for (const dtype of weightDTypes) {
-      const cache = context?.kvCache[defaultCacheDtype(dtype)] ?? 0;
-      total[dtype] += load.memory[dtype] + cached * cache;
-    }
+    if (load) reports.push(load);
   }
-  return total;
+  return reports;
 }
 
 async function networkFolders(folder: Folder): Promise<Folder[]> {
@@ -67,6 +111,6 @@ async function networkFolders(folder: Folder): Promise<Folder[]> {
 }
 
 /** The type of keys and values where no flag says so: halves are far finer than quantised weights. */
-export function defaultCacheDtype(dtype: WeightDType): "f32" | "f16" {
-  return dtype === "q8" || dtype === "q4" ? "f16" : "f32";
+export function defaultCacheDtype(dtype: LoadDType): "f32" | "f16" {
+  return dtype === "f32" || dtype === "f16" ? "f32" : "f16";
 }

@@ -1,5 +1,6 @@
 export * from "./checkpoint/index.ts";
 export * from "./clip/index.ts";
+export * from "./convert/index.ts";
 export * from "./deformable-detr/index.ts";
 export * from "./generation/index.ts";
 export * from "./gguf/index.ts";

@@ -14,11 +14,12 @@ import {
   type GenerationFlags,
   listFlag,
   type ModelFlags,
+  mmprojFlag,
   modelFlag,
 } from "../flags.ts";
 import { commonOutput, withDevice } from "../gpu-session.ts";
 import { type Io, say } from "../io.ts";
-import { findMaskLlavaFolder, openModelFolder } from "../model-folder.ts";
+import { checkMmproj, findMaskLlavaFolder, openLlavaFolder } from "../model-folder.ts";
 import type { AskOutput } from "../output.ts";
 import { checkOutputs } from "../output-files.ts";
 import {
@@ -37,6 +38,7 @@ import { askMaskLlava } from "./ask-mask-llava.ts";
 
 interface AskFlags extends ModelFlags, GenerationFlags, BudgetFlags, ObjectFileFlags {
   readonly image?: readonly string[];
+  readonly mmproj?: string;
 }
 
 const defaultQuestion = "What is in the picture?";
@@ -50,9 +52,10 @@ export function askCommand(io: Io): Command {
     .argument("[question]", `what to ask (default: "${defaultQuestion}")`)
     .addOption(
       modelFlag(
-        "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json (default: the embedded one)",
+        "checkpoint folder of a LLaVA model in Hugging Face's layout, or one with mask_llava.json, or a GGUF file (default: the embedded one)",
       ),
     )
+    .addOption(mmprojFlag("the mmproj file beside it"))
     .addOption(listFlag("--image <file>", "a further picture", filledText("a picture file")));
   return addOptions(
     addModelFlags(addGenerationFlags(addBudgetFlags(command))),
@@ -76,6 +79,7 @@ Examples:
   mask-llava ask
   mask-llava ask cat.jpg "What is the cat doing?" --model llava-1.5-7b-hf --dtype f16
   mask-llava ask before.png "What has changed?" --image after.png --model llava-1.5-7b-hf --temperature 0
+  mask-llava ask cat.jpg "What is the cat doing?" --model llava-v1.5-7b-Q4_K_M.gguf
   mask-llava ask cat.jpg "What is the cat doing?" --model mask-llava-7b --tokens 64 --save-picture tokens.png
   mask-llava ask cat.jpg $'USER: ${mark}\\nWhat is it? ASSISTANT:' --raw-prompt --model llava-1.5-7b-hf --json`,
     )
@@ -95,8 +99,13 @@ async function ask(
   const files = [image ?? example.picture, ...(flags.image ?? [])];
   const question = checkQuestion(image, asked, files.length, flags);
   checkBudgetFlags(flags);
-  const read = [...files, ...(flags.mask ?? []), ...(flags.boxes === undefined ? [] : [flags.boxes])];
+  const read = [
+    ...files,
+    ...(flags.mask ?? []),
+    ...[flags.boxes, flags.mmproj].filter((f) => f !== undefined),
+  ];
   await checkOutputs(flags, read);
+  await checkMmproj(flags.model, flags.mmproj);
   const maskLlava = await findMaskLlavaFolder(flags.model);
   if (maskLlava) {
     if (files.length > 1) {
@@ -108,7 +117,7 @@ async function ask(
     return;
   }
   refuseMaskLlavaFlags(flags);
-  const { folder } = await openModelFolder(flags.model, ["llava"]);
+  const folder = await openLlavaFolder(flags.model, flags.mmproj);
   sayDefaults(image, asked, io);
   const named = await watch.time("decodeImage", () =>
     Promise.all(files.map(async (file) => ({ file, picture: await decodeImage(file) }))),

@@ -28,7 +28,9 @@ export function generateCommand(io: Io): Command {
   const command = new Command("generate")
     .description("continue a text with LLaMA, or answer it where the model has a chat template")
     .argument("<prompt>", "what to say to the model")
-    .addOption(modelFlag("checkpoint folder of a LLaMA or LLaVA model in Hugging Face's layout"));
+    .addOption(
+      modelFlag("checkpoint folder of a LLaMA or LLaVA model in Hugging Face's layout, or a GGUF file"),
+    );
   return addModelFlags(addGenerationFlags(command))
     .addHelpText(
       "after",
@@ -40,6 +42,7 @@ taken from the model's generation_config.json. The text streams to stdout.
 Examples:
   mask-llava generate "Name three colours." --model Llama-3.2-1B-Instruct
   mask-llava generate "Once upon a time" --model tinyllama --raw-prompt --max-new-tokens 40 --temperature 0.8 --seed 7
+  mask-llava generate "Name three colours." --model Llama-3.2-1B-Instruct-Q4_K_M.gguf
   mask-llava generate "Count to ten." --model Llama-3.2-1B-Instruct --temperature 0 --stop 5 --json`,
     )
     .action((prompt: string, flags: Flags) => generate(prompt, flags, io));

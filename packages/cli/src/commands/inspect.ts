@@ -1,16 +1,16 @@
 import { findParts, type MaskLlavaSettings } from "@mask-llava/composer";
 import { type CheckpointReport, type Folder, inspectCheckpoint } from "@mask-llava/models";
-import { FileFolder } from "@mask-llava/models/node";
 import { Command } from "commander";
 import { ReportedFailure } from "../errors.ts";
-import { jsonFlag, verboseFlag } from "../flags.ts";
+import { jsonFlag, mmprojFlag, verboseFlag } from "../flags.ts";
 import { formatCheckpoint } from "../format-checkpoint.ts";
 import type { Io } from "../io.ts";
-import { holdsMaskLlava } from "../model-folder.ts";
+import { holdsMaskLlava, openAnyFolder } from "../model-folder.ts";
 
 interface InspectFlags {
   readonly json?: boolean;
   readonly names?: boolean;
+  readonly mmproj?: string;
 }
 
 /** `mask-llava inspect`: what a checkpoint folder holds and what loading it would take. */
@@ -19,22 +19,24 @@ export function inspectCommand(io: Io): Command {
     .description(
       "say what a checkpoint folder holds, what would be loaded and how much GPU memory that takes",
     )
-    .argument("<dir>", "checkpoint folder in Hugging Face's layout")
+    .argument("<model>", "checkpoint folder in Hugging Face's layout, or a GGUF file")
     .option("--names", "list every tensor with its type and shape")
+    .addOption(mmprojFlag())
     .addOption(jsonFlag())
     .addOption(verboseFlag())
     .addHelpText(
       "after",
       `
-Reads config.json and the headers of the safetensors files; needs no GPU. Exit code 1 when the model could not be loaded.
+Reads config.json and the headers of the safetensors or GGUF files; needs no GPU. Exit code 1 when the model could not be loaded.
 
 Examples:
   mask-llava inspect llava-1.5-7b-hf
   mask-llava inspect llava-1.5-7b-hf --names
+  mask-llava inspect llava-v1.5-7b-Q4_K_M.gguf --mmproj mmproj-model-f16.gguf
   mask-llava inspect clip-vit-large-patch14-336 --json`,
     )
     .action(async (dir: string, flags: InspectFlags) => {
-      const folder = await FileFolder.open(dir);
+      const folder = await openAnyFolder(dir, flags.mmproj);
       const whole = await inspectMaskLlava(folder);
       const reports = whole ? Object.values(whole.parts) : [await inspectCheckpoint(folder)];
       const names = flags.names ?? false;

@@ -1,16 +1,10 @@
 import { formatBytes } from "@mask-llava/runtime";
 import { Command, Option } from "commander";
-import { filledText, jsonFlag, numberParser, verboseFlag } from "../flags.ts";
+import { jsonFlag, numberParser, outFolderFlag, verboseFlag } from "../flags.ts";
 import { type Io, say } from "../io.ts";
+import { checkOutFolder } from "../out-folder.ts";
 import { withProgress } from "../progress.ts";
-import {
-  checkDatasetFolder,
-  generatorVersion,
-  imageSizes,
-  type Split,
-  splits,
-  writeDataset,
-} from "../scenes/index.ts";
+import { generatorVersion, imageSizes, type Split, splits, writeDataset } from "../scenes/index.ts";
 import { Stopwatch } from "../stopwatch.ts";
 
 interface ScenesFlags {
@@ -40,11 +34,7 @@ export function scenesCommand(io: Io): Command {
         .argParser(numberParser({ integer: true, least: 1, most: 1e6 }))
         .makeOptionMandatory(),
     )
-    .addOption(
-      new Option("--out <dir>", "folder to make; it must not exist, or be empty")
-        .argParser(filledText("a folder"))
-        .makeOptionMandatory(),
-    )
+    .addOption(outFolderFlag())
     .addOption(
       new Option("--split <name>", "which scenes: those of one split are in no other")
         .choices(splits)
@@ -76,7 +66,7 @@ Examples:
 async function drawScenes(flags: ScenesFlags, io: Io): Promise<void> {
   const { seed, count, out, split, imageSize } = flags;
   const watch = new Stopwatch();
-  await checkDatasetFolder(out);
+  await checkOutFolder(out);
   const totals = await watch.time("draw", () =>
     withProgress(
       io.stderr,

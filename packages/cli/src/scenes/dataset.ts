@@ -1,18 +1,7 @@
-import { randomBytes } from "node:crypto";
-import {
-  access,
-  constants,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { encodeJpeg } from "@mask-llava/models/node";
+import { mkdir, open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeJpeg, writeFolder } from "@mask-llava/models/node";
+import { checkOutFolder } from "../out-folder.ts";
 import { type DatasetDescription, formatVersion, generatorVersion, questionKinds } from "./format.ts";
 import { drawScene, type SceneOptions } from "./scene.ts";
 import { answerWords } from "./words.ts";
@@ -37,26 +26,6 @@ export interface WriteOptions {
   readonly onProgress: (done: number, total: number) => void;
 }
 
-/** Throws where a data set cannot be written to `folder`, or would replace something, before any work is done for it. */
-export async function checkDatasetFolder(folder: string): Promise<void> {
-  const info = await stat(folder).catch(() => undefined);
-  if (info && !info.isDirectory()) throw new Error(`--out ${folder}: is a file, expected a folder`);
-  const found = info ? (await readdir(folder)).length : 0;
-  if (found > 0) {
-    throw new Error(
-      `--out ${folder}: holds ${found} ${found === 1 ? "entry" : "entries"}, expected an empty folder or none`,
-    );
-  }
-  const parent = dirname(resolve(folder));
-  const parentInfo = await stat(parent).catch(() => undefined);
-  if (!parentInfo?.isDirectory()) throw new Error(`--out ${folder}: there is no folder ${parent}`);
-  const writable = await access(parent, constants.W_OK).then(
-    () => true,
-    () => false,
-  );
-  if (!writable) throw new Error(`--out ${folder}: the folder ${parent} may not be written to`);
-}
-
 /**
  * Writes `dataset.json`, `annotations.jsonl` and `images/`, into a temporary folder beside `folder` that is renamed when all
  * is there. One thread: a scene takes a few milliseconds.
@@ -66,20 +35,8 @@ export async function writeDataset(
   options: DatasetOptions,
   { signal, onProgress }: WriteOptions,
 ): Promise<DatasetTotals> {
-  await checkDatasetFolder(folder);
-  const temporary = `${resolve(folder)}.${randomBytes(6).toString("hex")}.tmp`;
-  try {
-    const totals = await fill(temporary, options, { signal, onProgress });
-    // a folder takes the place of an empty one on POSIX alone
-    await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
-    });
-    await rename(temporary, folder);
-    return totals;
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  await checkOutFolder(folder);
+  return writeFolder(folder, (at) => fill(at, options, { signal, onProgress }));
 }
 
 async function fill(folder: string, options: DatasetOptions, { signal, onProgress }: WriteOptions) {

@@ -6,23 +6,27 @@ import {
   encodeFloat16,
   formatBytes,
   formatShape,
+  isBlockFormat,
+  isQuantized,
+  quantizedLayout,
   type Shape,
   sizeOf,
   type Tensor,
   type TensorSpec,
+  unpackBlocksHost,
 } from "@mask-llava/runtime";
 import { CheckpointError } from "./errors.ts";
 import type { Folder } from "./folder.ts";
-import { type StoredTensor, storedBytes } from "./safetensors.ts";
+import { isElementType, type StoredTensor, storedBytes, withoutInterleaving } from "./stored-tensor.ts";
 import { type RenameRule, TensorIndex } from "./tensor-index.ts";
 import { convertStored, throwIfAborted, type Upload, type UploadOptions, upload } from "./upload.ts";
 import { uploadDevice } from "./upload-device.ts";
-import { canLoad, defaultTarget, floatDType, type WeightDType } from "./weight-dtype.ts";
+import { canLoad, defaultTarget, floatDType, type LoadDType } from "./weight-dtype.ts";
 import { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
 
 export interface CheckpointOptions {
   /** How floating-point weights are held on the GPU where `take` names no type; default f32. */
-  readonly dtype?: WeightDType;
+  readonly dtype?: LoadDType;
   /** Canonical names that may stay untaken, e.g. `/\.position_ids$/`. */
   readonly ignore?: readonly RegExp[];
 }
@@ -43,7 +47,7 @@ const maxHostBytes = 64 * 2 ** 20;
 export class Checkpoint implements WeightStore, Disposable {
   readonly index: TensorIndex;
   readonly device: Device;
-  readonly dtype: WeightDType;
+  readonly dtype: LoadDType;
   /** Cursor at the root of the names. */
   readonly weights: Weights;
   readonly shapes: ReadonlyMap<string, Shape>;
@@ -81,7 +85,7 @@ export class Checkpoint implements WeightStore, Disposable {
   }
 
   /** As `weightBytes`, of all tensors that are not ignored. */
-  bytes(dtype: WeightDType = this.dtype): number {
+  bytes(dtype: LoadDType = this.dtype): number {
     return weightBytes(this.index, dtype, this.#ignore);
   }
 
@@ -117,7 +121,8 @@ export class Checkpoint implements WeightStore, Disposable {
         throwIfAborted(options.signal);
         await this.#compute(derivation);
       }
-      await upload(uploadDevice(this.device), uploads, options);
+      using device = uploadDevice(this.device, uploads.length);
+      await upload(device, uploads, options);
     } catch (error) {
       this.dispose();
       throw error;
@@ -147,7 +152,7 @@ export class Checkpoint implements WeightStore, Disposable {
     const stored = this.#find(name, shape);
     const type = this.#target(stored, options);
     return this.#reserve([name], { shape: stored.shape, dtype: type, label: stored.name }, (target) => {
-      this.#uploads.push({ stored, target, dtype: type, firstElement: 0 });
+      this.#queueUpload(stored, target, 0);
     });
   }
 
@@ -155,7 +160,9 @@ export class Checkpoint implements WeightStore, Disposable {
     const stored = parts.map(([name, shape]) => this.#find(name, shape));
     const [first] = stored;
     if (!first) throw new RangeError("takeConcat: no tensors");
-    const type = this.#target(first, options);
+    // one type for all: files may hold them in different ones
+    const types = new Set(stored.map((s) => this.#target(s, options)));
+    const type = types.size === 1 ? this.#target(first, options) : floatDType(this.dtype);
     const rest = first.shape.slice(1);
     const starts: number[] = [];
     let rows = 0;
@@ -188,9 +195,7 @@ export class Checkpoint implements WeightStore, Disposable {
           (inputs) => concat(inputs, elements),
         );
       } else {
-        for (const [i, s] of stored.entries()) {
-          this.#uploads.push({ stored: s, target, dtype: type, firstElement: starts[i] as number });
-        }
+        for (const [i, s] of stored.entries()) this.#queueUpload(s, target, starts[i] as number);
       }
     });
   }
@@ -211,6 +216,27 @@ export class Checkpoint implements WeightStore, Disposable {
     const spec = { shape, dtype: dtype ?? floatDType(this.dtype), label };
     const names = Object.values(from).map(({ name }) => name);
     return this.#reserve(names, spec, (target) => this.#queueDerivation(target, inputs, compute));
+  }
+
+  #queueUpload(stored: StoredTensor, target: Tensor, firstElement: number): void {
+    const { dtype } = target;
+    if (!isQuantized(stored.dtype)) {
+      this.#uploads.push({ stored, target, dtype, firstElement });
+      return;
+    }
+    // planes go where they belong as they are
+    const { quants, scales } = quantizedLayout(target.shape, stored.dtype);
+    const row = firstElement / (stored.shape.at(-1) ?? 1);
+    const plane = (range: { begin: number; end: number }, { offset, rowBytes }: typeof quants) =>
+      this.#uploads.push({
+        stored: { ...stored, begin: range.begin, end: range.end },
+        target,
+        dtype,
+        firstElement,
+        asIs: offset + row * rowBytes,
+      });
+    plane(stored, quants);
+    if (stored.scales) plane(stored.scales, scales);
   }
 
   #queueDerivation(
@@ -288,7 +314,7 @@ export class Checkpoint implements WeightStore, Disposable {
  * Bytes of GPU memory for the tensors of `index` that are not ignored. Under q8 and q4 it is the network that says which are
  * quantised, so that this is the least that it can be: every matrix is.
  */
-export function weightBytes(index: TensorIndex, dtype: WeightDType, ignore: readonly RegExp[] = []): number {
+export function weightBytes(index: TensorIndex, dtype: LoadDType, ignore: readonly RegExp[] = []): number {
   let bytes = 0;
   for (const [name, { shape, dtype: stored }] of index.tensors) {
     const role = shape.length === 2 ? "linear" : undefined;
@@ -302,14 +328,17 @@ function matches(patterns: readonly RegExp[], name: string): boolean {
 }
 
 async function readHost(stored: StoredTensor): Promise<Float32Array> {
+  const { dtype, headRows, shape } = stored;
   const bytes = await stored.source.read(stored.begin, stored.end - stored.begin);
-  const out = new ArrayBuffer(sizeOf(stored.shape) * 4);
-  const values = convertStored(stored, "f32", bytes, out) as Float32Array;
+  const ordered = headRows ? withoutInterleaving(bytes, bytes.byteLength / (shape[0] ?? 1), headRows) : bytes;
+  if (isBlockFormat(dtype)) return unpackBlocksHost(ordered, dtype);
+  const out = new ArrayBuffer(sizeOf(shape) * 4);
+  const values = convertStored(stored, "f32", ordered, out) as Float32Array;
   return values.buffer === out ? values : values.slice(); // not a view of a source's own memory
 }
 
 function checkHostBytes(stored: readonly StoredTensor[]): void {
-  const bytes = stored.reduce((n, s) => n + ((s.end - s.begin) / storedBytes[s.dtype]) * 4, 0);
+  const bytes = stored.reduce((n, s) => n + hostBytes(s), 0);
   if (bytes <= maxHostBytes) return;
   throw new CheckpointError("is too large to be converted on the host", {
     file: (stored[0] as StoredTensor).source.name,
@@ -317,6 +346,11 @@ function checkHostBytes(stored: readonly StoredTensor[]): void {
     found: formatBytes(bytes),
     expected: `at most ${formatBytes(maxHostBytes)}`,
   });
+}
+
+/** Bytes of a tensor's values in f32. */
+function hostBytes({ dtype, begin, end, shape }: StoredTensor): number {
+  return isElementType(dtype) ? ((end - begin) / storedBytes[dtype]) * 4 : sizeOf(shape) * 4;
 }
 
 /** The inputs "0", "1", … one after the other. */

@@ -1,6 +1,6 @@
 /** Element conversions from what files hold to what the GPU holds, on chunks of a tensor. */
 import { type DType, decodeFloat16, toFloat16Bits } from "@mask-llava/runtime";
-import type { StoredDType } from "./safetensors.ts";
+import type { StoredDType } from "./stored-tensor.ts";
 
 /** A value that the target type cannot hold; the caller adds the tensor's name. */
 export class ConversionError extends Error {

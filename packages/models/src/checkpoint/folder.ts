@@ -1,6 +1,14 @@
 import { type ByteSource, type Fetch, HttpSource, MemorySource } from "./byte-source.ts";
 import { CheckpointError, ConfigError } from "./errors.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
 import { parseStrictJson } from "./strict-json.ts";
+
+/** Tensors by the names that renaming tables start from, the files' metadata, and the open files. */
+export interface TensorFiles {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly sources: readonly ByteSource[];
+}
 
 /** A checkpoint's files, by name relative to its folder, with `/` between components. */
 export interface Folder {
@@ -8,6 +16,8 @@ export interface Folder {
   readonly name: string;
   /** The file, or undefined where there is none. Throws for a name that leads out of the folder. */
   open(name: string): Promise<ByteSource | undefined>;
+  /** The weights, where they are in no safetensors files: what `TensorIndex` then takes. The caller closes the sources. */
+  tensors?(): Promise<TensorFiles>;
 }
 
 /**

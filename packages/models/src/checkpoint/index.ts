@@ -16,24 +16,42 @@ export {
   readJson,
   readText,
   requireJson,
+  type TensorFiles,
 } from "./folder.ts";
-export { RandomWeights } from "./random-weights.ts";
 export {
-  readSafetensors,
-  type SafetensorsHeader,
+  planeTensors,
+  type QuantizedEntry,
+  quantizationConfig,
+  quantizationSchema,
+  quantizedKey,
+} from "./quantized-tensors.ts";
+export { RandomWeights } from "./random-weights.ts";
+export { readSafetensors, type SafetensorsHeader } from "./safetensors.ts";
+export {
+  fileBytes,
+  isStoredQuantized,
   type StoredDType,
   type StoredTensor,
+  type StoredType,
   storedBytes,
-} from "./safetensors.ts";
+} from "./stored-tensor.ts";
 export { type RenameRule, rename, TensorIndex } from "./tensor-index.ts";
-export type { UploadOptions } from "./upload.ts";
+export { type UploadOptions, upload } from "./upload.ts";
+export { uploadDevice } from "./upload-device.ts";
 export {
   type FloatDType,
   floatDType,
+  type LoadDType,
   type WeightDType,
   type WeightRole,
   weightDTypes,
   weightTarget,
 } from "./weight-dtype.ts";
 export { type Derivation, type TakeOptions, type WeightStore, Weights } from "./weights.ts";
-export { encodeSafetensors, type HostTensorData, writeSafetensors } from "./write-safetensors.ts";
+export {
+  encodeSafetensors,
+  type HostTensorData,
+  layoutSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./write-safetensors.ts";

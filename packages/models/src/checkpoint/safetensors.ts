@@ -5,39 +5,8 @@
  */
 import type { ByteSource } from "./byte-source.ts";
 import { CheckpointError, describe } from "./errors.ts";
+import { type StoredDType, type StoredTensor, storedBytes } from "./stored-tensor.ts";
 import { DuplicateKeyError, parseStrictJson } from "./strict-json.ts";
-
-/** Bytes of one element in a file. */
-export const storedBytes = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
-} as const;
-
-export type StoredDType = keyof typeof storedBytes;
-
-/** One tensor in one file. */
-export interface StoredTensor {
-  readonly name: string;
-  readonly dtype: StoredDType;
-  readonly shape: readonly number[];
-  readonly source: ByteSource;
-  /** Absolute byte range [begin, end) in the file. */
-  readonly begin: number;
-  readonly end: number;
-}
 
 export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, StoredTensor>;

@@ -1,7 +1,9 @@
 import type { ByteSource } from "./byte-source.ts";
 import { CheckpointError, describe } from "./errors.ts";
-import { checkFileName, type Folder, readJson } from "./folder.ts";
-import { readSafetensors, type StoredTensor } from "./safetensors.ts";
+import { checkFileName, type Folder, readJson, type TensorFiles } from "./folder.ts";
+import { joinPlanes } from "./quantized-tensors.ts";
+import { readSafetensors } from "./safetensors.ts";
+import { isStoredQuantized, type StoredTensor } from "./stored-tensor.ts";
 
 /**
  * One rule of a renaming table: stored names that match `from` are known as `to` (with `$1`… for groups). A string `from` is a
@@ -49,26 +51,23 @@ export class TensorIndex implements AsyncDisposable {
     folder: Folder,
     options: { rename?: readonly RenameRule[]; stem?: string } = {},
   ): Promise<TensorIndex> {
-    const single = `${options.stem ?? "model"}.safetensors`;
-    const sources: ByteSource[] = [];
+    const files = (await folder.tensors?.()) ?? (await openSafetensors(folder, options.stem ?? "model"));
     try {
-      const files =
-        (await openSingle(folder, single, sources)) ??
-        (await openShards(folder, `${single}.index.json`, single, sources));
-      return new TensorIndex(
-        folder.name,
-        files,
-        canonicalNames(files.tensors.values(), options.rename ?? []),
-      );
+      return new TensorIndex(folder.name, files, canonicalNames(files.tensors, options.rename ?? []));
     } catch (error) {
-      await Promise.all(sources.map((s) => s.close?.()));
+      await closeAll(files.sources);
       throw error;
     }
   }
 
+  /** Whether any weights were quantised before they were stored. */
+  get quantized(): boolean {
+    return [...this.tensors.values()].some(({ dtype }) => isStoredQuantized(dtype));
+  }
+
   /** Closes the files. */
   async close(): Promise<void> {
-    await Promise.all(this.#sources.map((s) => s.close?.()));
+    await closeAll(this.#sources);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,19 +75,17 @@ export class TensorIndex implements AsyncDisposable {
   }
 }
 
-interface TensorFiles {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly sources: readonly ByteSource[];
+async function closeAll(sources: readonly ByteSource[]): Promise<void> {
+  await Promise.all(sources.map((s) => s.close?.()));
 }
 
 function canonicalNames(
-  stored: Iterable<StoredTensor>,
+  stored: ReadonlyMap<string, StoredTensor>,
   rules: readonly RenameRule[],
 ): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
-  for (const tensor of stored) {
-    const canonical = rename(tensor.name, rules);
+  for (const [name, tensor] of stored) {
+    const canonical = rename(name, rules);
     const twin = tensors.get(canonical);
     if (twin) {
       throw new CheckpointError(
@@ -101,6 +98,20 @@ function canonicalNames(
   return tensors;
 }
 
+async function openSafetensors(folder: Folder, stem: string): Promise<TensorFiles> {
+  const single = `${stem}.safetensors`;
+  const sources: ByteSource[] = [];
+  try {
+    return (
+      (await openSingle(folder, single, sources)) ??
+      (await openShards(folder, `${single}.index.json`, single, sources))
+    );
+  } catch (error) {
+    await closeAll(sources);
+    throw error;
+  }
+}
+
 async function openSingle(
   folder: Folder,
   name: string,
@@ -109,7 +120,8 @@ async function openSingle(
   const source = await folder.open(name);
   if (!source) return undefined;
   sources.push(source);
-  return { ...(await readSafetensors(source)), sources };
+  const header = await readSafetensors(source);
+  return { tensors: joinPlanes(header, name), metadata: header.metadata, sources };
 }
 
 async function openShards(
@@ -155,7 +167,12 @@ async function openShards(
     sources.push(source);
     const header = await readSafetensors(source);
     checkListed(header.tensors, names, map as Record<string, string>, shard, indexName);
-    for (const [name, tensor] of header.tensors) tensors.set(name, tensor);
+    for (const [name, tensor] of joinPlanes(header, shard)) {
+      if (tensors.has(name)) {
+        throw new CheckpointError("is in another shard, too", { file: shard, tensor: name });
+      }
+      tensors.set(name, tensor);
+    }
     Object.assign(metadata, header.metadata);
   }
   return { tensors, metadata, sources };

@@ -1,7 +1,8 @@
 import { CancelledError, type DType, Tensor, type TensorSpec } from "@mask-llava/runtime";
 import { expect, test } from "vitest";
 import { type ByteSource, MemorySource } from "./byte-source.ts";
-import { readSafetensors, type StoredTensor } from "./safetensors.ts";
+import { readSafetensors } from "./safetensors.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
 import { planReads, type Upload, type UploadDevice, upload } from "./upload.ts";
 import { type HostTensorData, writeSafetensors } from "./write-safetensors.ts";
 
@@ -36,6 +37,14 @@ class Sink implements UploadDevice {
   quantize: UploadDevice["quantize"] = async () => {
     throw new Error("nothing here is quantised");
   };
+
+  unpack: UploadDevice["unpack"] = async () => {
+    throw new Error("nothing here is of blocks");
+  };
+
+  async faults(): Promise<readonly number[]> {
+    return [];
+  }
 
   async idle(): Promise<void> {
     this.staged = 0;

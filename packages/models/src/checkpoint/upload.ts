@@ -1,9 +1,38 @@
 /** Streams tensors from files to the GPU in bounded chunks, in file order, reading ahead. */
-import { CancelledError, type DType, isQuantized, type Tensor, type TensorSpec } from "@mask-llava/runtime";
+import {
+  type BlockFormat,
+  CancelledError,
+  type DType,
+  isBlockFormat,
+  isQuantized,
+  planesOf,
+  type Tensor,
+  type TensorSpec,
+} from "@mask-llava/runtime";
 import type { ByteSource } from "./byte-source.ts";
 import { ConversionError, convert } from "./convert.ts";
 import { CheckpointError } from "./errors.ts";
-import { type StoredTensor, storedBytes } from "./safetensors.ts";
+import {
+  isElementType,
+  type StoredDType,
+  type StoredTensor,
+  storedBytes,
+  storedRowBytes,
+  withoutInterleaving,
+} from "./stored-tensor.ts";
+
+/** Rows of a GGUF file's blocks. */
+export interface BlockRows {
+  readonly bytes: Uint8Array;
+  readonly format: BlockFormat;
+  /** Where they go in the target. */
+  readonly row: number;
+  readonly rows: number;
+  /** See StoredTensor; 0: rows keep their order. */
+  readonly headRows: number;
+  /** Where a fault in them is noted. */
+  readonly slot: number;
+}
 
 /** What the upload needs of a device. */
 export interface UploadDevice {
@@ -13,6 +42,10 @@ export interface UploadDevice {
     target: Tensor,
     rows: { readonly spec: TensorSpec; readonly data: ArrayBufferView; readonly row: number },
   ): Promise<void>;
+  /** Puts the values of blocks, or the same numbers laid out anew, into rows of `target`. */
+  unpack(target: Tensor, rows: BlockRows): Promise<void>;
+  /** Slots of what was unpacked and held a value that is not finite, or that the target does not hold. */
+  faults(): Promise<readonly number[]>;
   /** Resolves when the writes so far are done, so that their staging memory is free. */
   idle(): Promise<void>;
 }
@@ -24,6 +57,8 @@ export interface Upload {
   readonly dtype: DType;
   /** Where its first element goes in the target, in elements; even for f16, as writes are of whole words. */
   readonly firstElement: number;
+  /** The stored bytes go to this byte of the target as they are. */
+  readonly asIs?: number;
 }
 
 /** Part of an upload within one read. */
@@ -52,7 +87,7 @@ const gapBytes = 64 * 1024;
 
 /**
  * Reads of at most `chunk` bytes (a multiple of 16, so that every part starts at an even element) in file order. What is
- * quantised is read by whole rows, of which one may be longer.
+ * quantised or of blocks is read by whole rows, interleaved rows by whole heads, of which one may be longer.
  */
 export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[] {
   const order = [...uploads].sort(
@@ -81,11 +116,26 @@ export function planReads(uploads: readonly Upload[], chunk = chunkBytes): Read[
   return reads;
 }
 
-function partBytes({ stored, dtype }: Upload, chunk: number): number {
-  if (!isQuantized(dtype)) return chunk;
-  const row = rowWidth(stored) * storedBytes[stored.dtype];
-  return Math.max(1, Math.floor(chunk / row)) * row;
+function partBytes({ stored, dtype, asIs }: Upload, chunk: number): number {
+  const { headRows, dtype: from } = stored;
+  if (asIs !== undefined || !(isQuantized(dtype) || isBlockFormat(from) || headRows)) return chunk;
+  const unit = headRows ? headRows * axisRowBytes(stored) : storedRowBytes(stored);
+  let units = Math.floor(chunk / unit);
+  if (needsValues(stored, dtype)) {
+    // their f32 values are in memory for a while
+    const valueBytes = (unit / storedRowBytes(stored)) * rowWidth(stored) * 4;
+    units = Math.min(units, Math.floor((2 * chunk) / valueBytes));
+  }
+  return Math.max(1, units) * unit;
 }
+
+/** Whether blocks become values before they are quantised anew. */
+export function needsValues({ dtype: from }: Pick<StoredTensor, "dtype">, to: DType): boolean {
+  return isBlockFormat(from) && isQuantized(to) && planesOf[from] !== to;
+}
+
+/** Bytes of a row of axis 0. */
+const axisRowBytes = ({ begin, end, shape }: StoredTensor): number => (end - begin) / (shape[0] ?? 1);
 
 const rowWidth = ({ shape }: StoredTensor): number => shape.at(-1) ?? 1;
 
@@ -105,6 +155,7 @@ export async function upload(
   chunk = chunkBytes,
 ): Promise<void> {
   const reads = planReads(uploads, chunk);
+  const slots = new Map(uploads.map((u, slot) => [u, slot]));
   const total = uploads.reduce((n, { stored }) => n + stored.end - stored.begin, 0);
   const scratch = new ArrayBuffer(scratchBytes(reads));
   const buffers = reads.slice(0, readAhead).map(() => new Uint8Array(longest(reads)));
@@ -129,6 +180,7 @@ export async function upload(
           part,
           bytes.subarray(part.begin - read.begin, part.end - read.begin),
           scratch,
+          slots.get(part.upload) as number,
         );
         done += part.end - part.begin;
         if (staged >= stagedBytes) {
@@ -141,6 +193,7 @@ export async function upload(
     }
     await device.idle();
     throwIfAborted(options.signal);
+    checkFaults(uploads, await device.faults());
   } finally {
     await Promise.allSettled(ahead);
   }
@@ -156,18 +209,51 @@ async function writePart(
   part: Part,
   bytes: Uint8Array,
   scratch: ArrayBuffer,
+  slot: number,
 ): Promise<number> {
-  const { stored, target, dtype, firstElement } = part.upload;
-  const elementBytes = storedBytes[stored.dtype];
-  const skipped = (part.begin - stored.begin) / elementBytes;
+  const { stored, target, dtype, firstElement, asIs } = part.upload;
+  if (asIs !== undefined) {
+    device.write(target, bytes, asIs + part.begin - stored.begin);
+    return bytes.byteLength;
+  }
+  if (isBlockFormat(stored.dtype)) {
+    const rowBytes = storedRowBytes(stored);
+    const row = firstElement / rowWidth(stored) + (part.begin - stored.begin) / rowBytes;
+    const { dtype: format, headRows = 0 } = stored;
+    const rows = bytes.byteLength / rowBytes;
+    await device.unpack(target, { bytes, format, row, rows, headRows, slot });
+    return bytes.byteLength;
+  }
+  const elements = stored.headRows
+    ? withoutInterleaving(bytes, axisRowBytes(stored), stored.headRows)
+    : bytes;
+  const skipped = (part.begin - stored.begin) / elementBytes(stored);
   if (isQuantized(dtype)) {
-    const rows = rowsOf(stored, bytes, scratch);
+    const rows = rowsOf(stored, elements, scratch);
     await device.quantize(target, { ...rows, row: (firstElement + skipped) / rowWidth(stored) });
     return rows.data.byteLength;
   }
-  const data = convertStored(stored, dtype, bytes, scratch, skipped);
+  const data = convertStored(stored, dtype, elements, scratch, skipped);
   device.write(target, data, (firstElement + skipped) * data.BYTES_PER_ELEMENT);
   return data.byteLength;
+}
+
+/** Bytes of an element of a tensor of elements. */
+function elementBytes({ name, dtype }: StoredTensor): number {
+  if (isElementType(dtype)) return storedBytes[dtype];
+  throw new RangeError(`${name} of ${dtype} has no elements`);
+}
+
+function checkFaults(uploads: readonly Upload[], faults: readonly number[]): void {
+  const [first] = faults;
+  if (first === undefined) return;
+  const { stored, dtype } = uploads[first] as Upload;
+  const fits = dtype === "f16" ? ", or that f16 does not hold; load as f32" : "";
+  throw new CheckpointError(`holds a value that is not finite${fits}`, {
+    file: stored.source.name,
+    tensor: stored.name,
+    found: stored.dtype,
+  });
 }
 
 /** Whole rows as `quantize` takes them: as they are stored where it can. */
@@ -177,7 +263,7 @@ function rowsOf(
   scratch: ArrayBuffer,
 ): { spec: TensorSpec; data: ArrayBufferView } {
   const width = rowWidth(stored);
-  const rows = bytes.byteLength / storedBytes[stored.dtype] / width;
+  const rows = bytes.byteLength / elementBytes(stored) / width;
   const label = `${stored.name} as stored`;
   if (stored.dtype === "BF16" && width % 2 === 0)
     return { spec: { shape: [rows, width / 2], dtype: "u32", label }, data: bytes };
@@ -197,7 +283,7 @@ export function convertStored(
   firstIndex = 0,
 ): ReturnType<typeof convert> {
   try {
-    return convert(stored.dtype, dtype, bytes, out);
+    return convert(stored.dtype as StoredDType, dtype, bytes, out);
   } catch (cause) {
     if (!(cause instanceof ConversionError)) throw cause;
     throw new CheckpointError(
@@ -215,7 +301,7 @@ function scratchBytes(reads: readonly Read[]): number {
   let most = 0;
   for (const { parts } of reads) {
     for (const { upload: u, begin, end } of parts) {
-      most = Math.max(most, ((end - begin) / storedBytes[u.stored.dtype]) * 4);
+      if (isElementType(u.stored.dtype)) most = Math.max(most, ((end - begin) / elementBytes(u.stored)) * 4);
     }
   }
   return most;

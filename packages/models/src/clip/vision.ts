@@ -41,12 +41,19 @@ export class ClipVisionTower {
   readonly grid: PatchGrid;
   readonly blocks: readonly TransformerBlock[];
   readonly preNorm: LayerNorm;
-  readonly postNorm: LayerNorm;
+  readonly #postNorm: LayerNorm | undefined;
   readonly #patchWeight: Tensor;
   readonly #positions: Tensor;
 
-  /** Takes the tower's weights at the cursor: `embeddings…`, `pre_layrnorm` (sic), `encoder.layers…`, `post_layernorm`. */
-  constructor(w: Weights, config: ClipVisionConfig) {
+  /**
+   * Takes the tower's weights at the cursor: `embeddings…`, `pre_layrnorm` (sic), `encoder.layers…`, and `post_layernorm`,
+   * which LLaVA has no use for and may lack (`postNorm: "optional"`).
+   */
+  constructor(
+    w: Weights,
+    config: ClipVisionConfig,
+    { postNorm = "required" }: { postNorm?: "required" | "optional" } = {},
+  ) {
     this.config = config;
     const { hidden_size: width, patch_size: patch, num_channels: channels } = config;
     const side = Math.floor(config.image_size / patch);
@@ -70,7 +77,15 @@ export class ClipVisionTower {
       { length: config.num_hidden_layers },
       (_, i) => new TransformerBlock(w.at(`encoder.layers.${i}`), config),
     );
-    this.postNorm = LayerNorm.load(w.at("post_layernorm"), width, config.layer_norm_eps);
+    if (postNorm === "required" || w.hasAny("post_layernorm")) {
+      this.#postNorm = LayerNorm.load(w.at("post_layernorm"), width, config.layer_norm_eps);
+    }
+  }
+
+  /** The final layer norm. Throws where the tower was loaded without it. */
+  get postNorm(): LayerNorm {
+    if (this.#postNorm) return this.#postNorm;
+    throw new RangeError("this vision tower was loaded without its final layer norm");
   }
 
   /** The grid of patches of an image; what is left over at the right and the bottom is not seen. */

@@ -16,6 +16,8 @@ import { TextStream } from "./text-stream.ts";
 export interface PromptSource {
   /** One id a position; visual tokens have the image token's. */
   readonly ids: readonly number[];
+  /** The id of visual tokens, which may lie beyond the vocabulary: no text has it. */
+  readonly visualId?: number | undefined;
   /** Embeddings of positions start … start + count - 1. [1, count, D] */
   embed(cmd: Recorder, start: number, count: number): Tensor;
 }
@@ -67,7 +69,7 @@ export async function generate(
   controls: GenerateControls = {},
 ): Promise<Generation> {
   const { ids } = source;
-  const limit = checkPrompt(ids, network, settings);
+  const limit = checkPrompt(ids, network, settings, source.visualId);
   const capacity = ids.length + limit;
   const seed = settings.seed ?? Math.floor(Math.random() * 2 ** 32);
   const stream = new TextStream(tokenizer, controls.stop ?? [], controls.onText);
@@ -112,10 +114,11 @@ export function checkPrompt(
   ids: readonly number[],
   network: LlamaNetwork,
   settings: GenerationSettings,
+  visualId?: number,
 ): number {
   const { max_position_embeddings: context, vocab_size: vocabulary } = network.config;
   if (ids.length === 0) throw new PromptError("the prompt has no tokens");
-  const outside = ids.find((id) => id >= vocabulary);
+  const outside = ids.find((id) => id >= vocabulary && id !== visualId);
   if (outside !== undefined) {
     throw new PromptError(
       `the prompt has token ${outside}, the model's vocabulary ends at ${vocabulary - 1}`,

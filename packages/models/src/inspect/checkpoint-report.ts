@@ -1,11 +1,13 @@
-import { sizeOf } from "@mask-llava/runtime";
+import { type DType, sizeOf } from "@mask-llava/runtime";
 import {
   type Folder,
+  fileBytes,
   floatDType,
-  type StoredDType,
+  isStoredQuantized,
+  type LoadDType,
   type StoredTensor,
+  type StoredType,
   TensorIndex,
-  type WeightDType,
   weightDTypes,
 } from "../checkpoint/index.ts";
 import { KvCache } from "../llama/index.ts";
@@ -20,7 +22,7 @@ export interface TensorReport {
   /** Name that the network asks for; null where the network does not take the tensor. */
   readonly takenAs: string | null;
   readonly file: string;
-  readonly dtype: StoredDType;
+  readonly dtype: StoredType;
   readonly shape: readonly number[];
   readonly parameters: number;
   /** In the file. */
@@ -33,6 +35,13 @@ export interface DTypeReport {
   readonly bytes: number;
 }
 
+/** Tensors that were quantised before they were stored, and as what they would be held on the GPU. */
+export interface HeldReport {
+  readonly stored: StoredType;
+  readonly dtype: DType;
+  readonly tensors: number;
+}
+
 /** What loading would do. */
 export interface LoadReport {
   readonly tensors: number;
@@ -41,8 +50,13 @@ export interface LoadReport {
   readonly ignored: readonly string[];
   /** Parameters of each part of the network. */
   readonly parts: Readonly<Record<string, number>>;
-  /** Bytes of GPU memory for the weights, by `--dtype`. */
-  readonly memory: Readonly<Record<WeightDType, number>>;
+  /**
+   * Bytes of GPU memory for the weights by `--dtype`, of those that can be loaded; of quantised files also as they are
+   * `stored`.
+   */
+  readonly memory: Readonly<Partial<Record<LoadDType, number>>>;
+  /** What becomes of weights that are stored quantised, by the same; empty where none are. */
+  readonly held: Readonly<Partial<Record<LoadDType, readonly HeldReport[]>>>;
   /** The language model's context, and bytes of GPU memory of a KV cache for all of it; null for other networks. */
   readonly context: {
     readonly positions: number;
@@ -63,7 +77,7 @@ export interface CheckpointReport {
   readonly sizes: Readonly<Record<string, unknown>>;
   readonly parameters: number;
   readonly bytes: number;
-  readonly dtypes: Readonly<Partial<Record<StoredDType, DTypeReport>>>;
+  readonly dtypes: Readonly<Partial<Record<StoredType, DTypeReport>>>;
   readonly tensors: readonly TensorReport[];
   /** Null where the network is not implemented. */
   readonly load: LoadReport | null;
@@ -74,9 +88,9 @@ export async function inspectCheckpoint(folder: Folder): Promise<CheckpointRepor
   const { modelType, architectures, kind, config } = await identifyModel(folder);
   const blueprint = kind && blueprintOf(kind, config);
   await using index = await TensorIndex.open(folder, { rename: blueprint?.names ?? [] });
-  const dry = blueprint && byWeightDType((dtype): DryWeights => build(blueprint, index, dtype));
+  const dry = blueprint && dryWeights(blueprint, index);
   const tensors = [...index.tensors].map(([canonical, stored]) =>
-    reportTensor(stored, dry?.f32.taken.has(canonical) ? canonical : null),
+    reportTensor(stored, dry?.plain.taken.has(canonical) ? canonical : null),
   );
   return {
     folder: folder.name,
@@ -92,30 +106,53 @@ export async function inspectCheckpoint(folder: Folder): Promise<CheckpointRepor
   };
 }
 
-function byWeightDType<T>(make: (dtype: WeightDType) => T): Record<WeightDType, T> {
-  return Object.fromEntries(weightDTypes.map((dtype) => [dtype, make(dtype)])) as Record<WeightDType, T>;
+/** What the network would take under each dtype, and under the one that is never wrong. */
+interface Dry {
+  readonly plain: DryWeights;
+  readonly byDType: ReadonlyMap<LoadDType, DryWeights>;
 }
 
-function build(blueprint: Blueprint, index: TensorIndex, dtype: WeightDType): DryWeights {
+function dryWeights(blueprint: Blueprint, index: TensorIndex): Dry {
+  const dtypes: LoadDType[] = index.quantized ? ["stored", ...weightDTypes] : [...weightDTypes];
+  const all = new Map(dtypes.map((dtype) => [dtype, dryBuild(blueprint, index, dtype)]));
+  const plain = all.get(dtypes[0] as LoadDType) as DryWeights;
+  // what is stored in planes cannot become everything
+  const loadable = [...all].filter(([, dry]) => dry.problems.length <= plain.problems.length);
+  return { plain, byDType: new Map(loadable) };
+}
+
+export function dryBuild(blueprint: Blueprint, index: TensorIndex, dtype: LoadDType): DryWeights {
   const dry = new DryWeights(index, dtype);
   blueprint.build(dry.weights, floatDType(dtype));
   return dry;
 }
 
+function heldIn(dry: DryWeights, index: TensorIndex): HeldReport[] {
+  const held = new Map<string, HeldReport>();
+  for (const [name, dtype] of dry.targets) {
+    const stored = index.tensors.get(name)?.dtype;
+    if (!stored || !isStoredQuantized(stored)) continue;
+    const key = `${stored} ${dtype}`;
+    held.set(key, { stored, dtype, tensors: (held.get(key)?.tensors ?? 0) + 1 });
+  }
+  return [...held.values()];
+}
+
 function reportTensor(stored: StoredTensor, takenAs: string | null): TensorReport {
-  const { name, dtype, shape, source, begin, end } = stored;
-  return { name, takenAs, file: source.name, dtype, shape, parameters: sizeOf(shape), bytes: end - begin };
+  const { name, dtype, shape, source } = stored;
+  const bytes = fileBytes(stored);
+  return { name, takenAs, file: source.name, dtype, shape, parameters: sizeOf(shape), bytes };
 }
 
 function reportLoad(
   blueprint: Blueprint,
   index: TensorIndex,
   tensors: readonly TensorReport[],
-  dry: Readonly<Record<WeightDType, DryWeights>>,
+  { plain, byDType }: Dry,
 ): LoadReport {
   const taken = tensors.filter(({ takenAs }) => takenAs !== null);
   const isIgnored = (name: string) => blueprint.ignored.some((pattern) => pattern.test(name));
-  const left = [...index.tensors].filter(([canonical]) => !dry.f32.taken.has(canonical));
+  const left = [...index.tensors].filter(([canonical]) => !plain.taken.has(canonical));
   const unknown = left.filter(([canonical]) => !isIgnored(canonical));
   const parts: Record<string, number> = {};
   for (const { takenAs, parameters } of taken) {
@@ -130,22 +167,25 @@ function reportLoad(
     parameters: total(taken, "parameters"),
     ignored: left.filter(([canonical]) => isIgnored(canonical)).map(([, { name }]) => name),
     parts,
-    memory: byWeightDType((dtype) => dry[dtype].bytes),
+    memory: Object.fromEntries([...byDType].map(([dtype, dry]) => [dtype, dry.bytes])),
+    held: index.quantized
+      ? Object.fromEntries([...byDType].map(([dtype, dry]) => [dtype, heldIn(dry, index)]))
+      : {},
     context: language && {
       positions: language.max_position_embeddings,
       kvCache: { f32: cache("f32"), f16: cache("f16") },
     },
     problems: [
       ...new Set([
-        ...dry.f32.problems,
+        ...plain.problems,
         ...unknown.map(([, { name }]) => `tensor ${JSON.stringify(name)} is not one of the network's`),
       ]),
     ],
   };
 }
 
-function byDType(tensors: readonly TensorReport[]): Partial<Record<StoredDType, DTypeReport>> {
-  const dtypes: Partial<Record<StoredDType, DTypeReport>> = {};
+function byDType(tensors: readonly TensorReport[]): Partial<Record<StoredType, DTypeReport>> {
+  const dtypes: Partial<Record<StoredType, DTypeReport>> = {};
   for (const { dtype, parameters, bytes } of tensors) {
     const before = dtypes[dtype] ?? { tensors: 0, parameters: 0, bytes: 0 };
     dtypes[dtype] = {

@@ -2,10 +2,10 @@ import { byteLength, type DType, formatShape, type Shape, sizeOf, Tensor } from 
 import {
   type Derivation,
   floatDType,
+  type LoadDType,
   type StoredTensor,
   type TakeOptions,
   type TensorIndex,
-  type WeightDType,
   type WeightStore,
   Weights,
 } from "../checkpoint/index.ts";
@@ -29,13 +29,15 @@ export class DryWeights implements WeightStore {
   readonly shapes: ReadonlyMap<string, Shape>;
   /** Canonical names that were asked for. */
   readonly taken = new Set<string>();
+  /** The GPU type of each tensor that was taken, by canonical name; of what `derive` and `takeHost` read: f32. */
+  readonly targets = new Map<string, DType>();
   /** What `Checkpoint` would refuse, all of it rather than the first. */
   readonly problems: string[] = [];
   readonly #index: TensorIndex;
-  readonly #dtype: WeightDType;
+  readonly #dtype: LoadDType;
   readonly #tensors = new Map<string, Tensor>();
 
-  constructor(index: TensorIndex, dtype: WeightDType) {
+  constructor(index: TensorIndex, dtype: LoadDType) {
     this.#index = index;
     this.#dtype = dtype;
     this.weights = new Weights(this, "");
@@ -92,7 +94,7 @@ export class DryWeights implements WeightStore {
     const stored = this.#find(name);
     if (!stored) {
       this.problems.push(`tensor ${JSON.stringify(name)} is missing (expected ${formatShape(shape)})`);
-      return dtype ?? weightTarget(this.#dtype, role);
+      return dtype ?? weightTarget(this.#dtype === "stored" ? "f16" : this.#dtype, role);
     }
     if (formatShape(stored.shape) !== formatShape(shape)) {
       this.problems.push(
@@ -105,6 +107,7 @@ export class DryWeights implements WeightStore {
         `tensor ${JSON.stringify(stored.name)} cannot be loaded as ${target} (found ${stored.dtype})`,
       );
     }
+    this.targets.set(name, target);
     return target;
   }
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quantizationSchema } from "../checkpoint/index.ts";
 import { activationSchema } from "../nn/index.ts";
 
 const count = z.int32().positive();
@@ -61,6 +62,7 @@ export const llamaConfigSchema = z
     rope_parameters: ropeSchema.nullish(),
     bos_token_id: idList.nullish(),
     eos_token_id: idList.nullish(),
+    quantization_config: quantizationSchema.nullish(),
   })
   .transform((c, context) => {
     const heads = c.num_attention_heads;
@@ -86,7 +88,7 @@ export const llamaConfigSchema = z
         path: ["head_dim"],
         message: "is odd: rotary positions need pairs",
       });
-    const { rope_theta, rope_scaling, rope_parameters, ...rest } = c;
+    const { rope_theta, rope_scaling, rope_parameters, quantization_config: _, ...rest } = c;
     const scaling = rope_parameters ?? rope_scaling ?? {};
     for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
       if (scaling[field] !== undefined) continue;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quantizationSchema } from "../checkpoint/index.ts";
 import { clipVisionConfigSchema } from "../clip/config.ts";
 import { llamaConfigSchema } from "../llama/config.ts";
 import { activationSchema } from "../nn/index.ts";
@@ -29,6 +30,7 @@ export const llavaConfigSchema = z
     tie_word_embeddings: z.boolean().optional(),
     /** The original LLaVA's switch for padding pictures to a square. */
     image_aspect_ratio: z.string().nullish(),
+    quantization_config: quantizationSchema.nullish(),
   })
   .transform((c, context) => {
     const states = c.vision_config.num_hidden_layers + 1;
@@ -41,7 +43,13 @@ export const llavaConfigSchema = z
         message: `is not one of the ${states} hidden states of the vision tower`,
       });
     });
-    const { image_token_index, image_token_id, vision_feature_layer: _, ...rest } = c;
+    const {
+      image_token_index,
+      image_token_id,
+      vision_feature_layer: _,
+      quantization_config: __,
+      ...rest
+    } = c;
     return {
       ...rest,
       imageTokenId: image_token_id ?? image_token_index ?? 32000,

@@ -36,7 +36,9 @@ export class LlavaNetwork {
 
   constructor(w: Weights, config: LlavaConfig, rope: RopeTable) {
     this.config = config;
-    this.vision = new ClipVisionTower(w.at("vision_tower.vision_model"), config.vision_config);
+    this.vision = new ClipVisionTower(w.at("vision_tower.vision_model"), config.vision_config, {
+      postNorm: "optional",
+    });
     this.projector = new MultiModalProjector(w.at("multi_modal_projector"), {
       inputs: config.vision_config.hidden_size * config.featureLayers.length,
       outputs: config.text_config.hidden_size,

@@ -73,5 +73,5 @@ export function splicedSource(
     const text = texts.length ? network.embed(cmd, cmd.constant(spec, Uint32Array.from(texts))) : undefined; // [Tt, D]
     return splice(cmd, promptRuns(part, imageTokenId), text, visual, before); // [1, count, D]
   };
-  return { ids, embed };
+  return { ids, visualId: imageTokenId, embed };
 }

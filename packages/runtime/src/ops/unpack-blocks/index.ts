@@ -8,6 +8,7 @@ import { type UnpackBlocksInputs, type UnpackBlocksParams, unpackBlocksShape } f
 import { valuesVariant } from "./values.wgsl.ts";
 
 export { type BlockFormat, blockFormats, isBlockFormat, planesOf } from "./formats.ts";
+export { unpackBlocksHost } from "./reference.ts";
 
 /** What stands in `faults` of a tensor without any. */
 export const noFault = 0xffffffff;

@@ -62,6 +62,18 @@ const values: Readonly<Record<BlockFormat, (b: Block, i: number) => number>> = {
   },
 };
 
+/** The f32 values of whole blocks, for small tensors that are needed on the host. */
+export function unpackBlocksHost(bytes: Uint8Array, format: BlockFormat): Float32Array {
+  const { weights, bytes: size } = blockFormats[format];
+  const out = new Float32Array((bytes.byteLength / size) * weights);
+  const { buffer } = bytes.slice();
+  for (let b = 0; b * size < bytes.byteLength; b++) {
+    const block = new Block(buffer, b * size);
+    for (let i = 0; i < weights; i++) out[b * weights + i] = values[format](block, i);
+  }
+  return out;
+}
+
 /** Plain loops: one weight after the other. */
 export function unpackBlocksReference(
   { blocks, target, faults }: HostTensors<UnpackBlocksInputs>,

@@ -1,0 +1,3 @@
+export * from "./plan.ts";
+export * from "./read-converted.ts";
+export * from "./shards.ts";
