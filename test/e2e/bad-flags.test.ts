@@ -29,7 +29,7 @@ const rows: readonly (readonly [
   ],
   ["generate without a prompt", ["generate", ...llama], ["missing required argument 'prompt'"]],
   ["encode without a picture", ["encode", ...clip], ["missing required argument 'image'"]],
-  ["inspect without a folder", ["inspect"], ["missing required argument 'dir'"]],
+  ["inspect without a folder", ["inspect"], ["missing required argument 'model'"]],
   ["an argument too many", ["inspect", "a", "b"], ["too many arguments", "Expected 1 argument but got 2"]],
   ["generate without a model", ["generate", "A"], ["--model DIR is missing"]],
   ["--model without a folder", ["generate", "A", "--model"], ["'--model <dir>' argument missing"]],
