@@ -59,10 +59,10 @@ class Speech:
         encode = lambda text: self.tokenizer.encode(text, add_special_tokens=False).ids
         return encode(f"\n{question} ASSISTANT:"), [*encode(f" {answer}"), self.eos]
 
-    def turns(self, scene, caption=False):
-        pairs = [(q["question"], str(q["answer"])) for q in scene["questions"]]
-        if caption:
-            pairs.append((CAPTION_QUESTION, scene["caption"]))
+    def turns(self, questions, caption=None):
+        pairs = [(q["question"], str(q["answer"])) for q in questions]
+        if caption is not None:
+            pairs.append((CAPTION_QUESTION, caption))
         return [self.turn(*pair) for pair in pairs]
 
 

@@ -1,6 +1,7 @@
 """Stage 6: the LLaMA decoder and the projector on composed tokens; with --baseline on all patch tokens, as LLaVA.
 
-Every answer of a scene, and its caption, is learnt in one packed sequence. Half of the pictures show all their tokens
+Answers of a scene, and its caption, are learnt in one packed sequence: other ones of its rounds of questions at every visit, and
+more of the kinds that are learnt last. Half of the pictures show all their tokens
 (oversampled, as the paper trains), the others fewer of any kind, so that tokens may be dropped when asking without retraining.
 """
 
@@ -16,6 +17,11 @@ from dataset import Split
 from language_model import begin_with, export, load, make
 from tokens import Speech, Tokens
 
+# of a kind at a visit; relations, counts and comparisons need several objects found at once
+ASKED = {
+    "existence": 2, "colour": 1, "shape": 1, "size": 1, "count": 2, "relation": 4, "comparison": 2, "description": 1,
+}
+
 
 @torch.no_grad()
 def right_answers(model, tokens, split, speech, scenes, choose, batch=16):
@@ -26,13 +32,24 @@ def right_answers(model, tokens, split, speech, scenes, choose, batch=16):
         group = scenes[at : at + batch]
         own = [tokens.at(i) for i in group]
         visual = [model.visual(t, choose(t)) for t in own]
-        logits, targets, picture, turn = model.answers(visual, [speech.turns(split.scenes[i]) for i in group], speech.before)
+        logits, targets, picture, turn = model.answers(visual, [speech.turns(split.scenes[i]["questions"]) for i in group], speech.before)
         hit = logits.argmax(1) == targets
         for row, i in enumerate(group):
             for k, q in enumerate(split.scenes[i]["questions"], 1):
                 out.append((q["kind"], q["id"], bool(hit[(picture == row) & (turn == k)].all())))
     model.train(was)
     return out
+
+
+def drawn_questions(scene, rng):
+    """What is asked of a scene at a visit: some questions of each kind, in an order of their own."""
+    left, drawn = dict(ASKED), []
+    for k in rng.permutation(len(scene["questions"])):
+        question = scene["questions"][k]
+        if left[question["kind"]] > 0:
+            left[question["kind"]] -= 1
+            drawn.append(question)
+    return drawn
 
 
 def by_kind(found):
@@ -75,7 +92,8 @@ def main():
         batch = batches.at(step).tolist()
         own = [tokens["train"].at(i) for i in batch]
         visual = [model.visual(t, random_plan(len(t["objects"]), grid, rng)) for t in own]
-        turns = [speech.turns(splits["train"].scenes[i], caption=True) for i in batch]
+        scenes = [splits["train"].scenes[i] for i in batch]
+        turns = [speech.turns(drawn_questions(scene, rng), scene["caption"]) for scene in scenes]
         with fast:
             logits, targets, picture, turn = model.answers(visual, turns, speech.before)
         # a caption, the last turn, has more words than all answers together

@@ -302,6 +302,18 @@ describe("the seed", () => {
     expect(new Set(seeds).size).toBe(seeds.length);
   });
 
+  test("asks the same first questions whatever the number of rounds, and none twice", () => {
+    for (let i = 0; i < 20; i++) {
+      const [one, four] = [1, 4].map(
+        (rounds) => drawScene({ seed: 7, split: "train", imageSize: 64, rounds }, i).annotation.questions,
+      );
+      expect(four?.slice(0, one?.length)).toEqual(one);
+      expect(four?.length).toBeGreaterThan(2 * (one?.length ?? 0));
+      for (const field of ["id", "question"] as const)
+        expect(new Set(four?.map((asked) => asked[field])).size).toBe(four?.length);
+    }
+  });
+
   test("means a scene at any picture size", () => {
     const { annotation } = drawScene({ seed: 5, split: "test", imageSize: 336 }, 3);
     expect([annotation.width, annotation.objects[0]?.mask.size]).toEqual([336, [336, 336]]);

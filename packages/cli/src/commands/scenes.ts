@@ -13,6 +13,7 @@ interface ScenesFlags {
   readonly out: string;
   readonly split: Split;
   readonly imageSize: number;
+  readonly rounds: number;
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
@@ -45,6 +46,14 @@ export function scenesCommand(io: Io): Command {
         .argParser(numberParser({ integer: true, least, most }))
         .default(imageSizes.default),
     )
+    .addOption(
+      new Option(
+        "--rounds <n>",
+        "rounds of questions a scene, each at most nine; more rounds add to the same first one",
+      )
+        .argParser(numberParser({ integer: true, least: 1, most: 32 }))
+        .default(1),
+    )
     .addOption(jsonFlag())
     .addOption(verboseFlag())
     .addHelpText(
@@ -64,20 +73,31 @@ Examples:
 }
 
 async function drawScenes(flags: ScenesFlags, io: Io): Promise<void> {
-  const { seed, count, out, split, imageSize } = flags;
+  const { seed, count, out, split, imageSize, rounds } = flags;
   const watch = new Stopwatch();
   await checkOutFolder(out);
   const totals = await watch.time("draw", () =>
     withProgress(
       io.stderr,
       "drawing",
-      (onProgress) => writeDataset(out, { seed, count, split, imageSize }, { signal: io.signal, onProgress }),
+      (onProgress) =>
+        writeDataset(out, { seed, count, split, imageSize, rounds }, { signal: io.signal, onProgress }),
       (scenes) => `${scenes} scenes`,
     ),
   );
   const questions = Object.values(totals.questions).reduce((sum, n) => sum + n, 0);
   if (flags.json) {
-    const output = { command: "scenes", out, seed, split, count, imageSize, generatorVersion, ...totals };
+    const output = {
+      command: "scenes",
+      out,
+      seed,
+      split,
+      count,
+      imageSize,
+      rounds,
+      generatorVersion,
+      ...totals,
+    };
     io.stdout.write(`${JSON.stringify({ ...output, timings: watch.report() })}\n`);
   } else {
     const kinds = Object.entries(totals.questions).map(

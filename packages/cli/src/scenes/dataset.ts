@@ -66,7 +66,7 @@ async function fill(folder: string, options: DatasetOptions, { signal, onProgres
   return { scenes: options.count, objects, questions, bytes: bytes + description.length };
 }
 
-function describe({ seed, split, count, imageSize }: DatasetOptions): DatasetDescription {
+function describe({ seed, split, count, imageSize, rounds = 1 }: DatasetOptions): DatasetDescription {
   return {
     format: "mask-llava-scenes",
     version: formatVersion,
@@ -75,6 +75,7 @@ function describe({ seed, split, count, imageSize }: DatasetOptions): DatasetDes
     split,
     count,
     image_size: imageSize,
+    question_rounds: rounds,
     question_kinds: questionKinds,
     vocabulary: { shapes, colours, sizes, answer_words: answerWords },
   };

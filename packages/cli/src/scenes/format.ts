@@ -77,6 +77,8 @@ export interface DatasetDescription {
   readonly split: Split;
   readonly count: number;
   readonly image_size: number;
+  /** Rounds of questions a scene, of at most nine each. */
+  readonly question_rounds: number;
   readonly question_kinds: readonly QuestionKind[];
   readonly vocabulary: {
     readonly shapes: readonly ShapeName[];

@@ -28,10 +28,15 @@ export interface SceneOptions {
   readonly split: Split;
   /** Pixels a side. */
   readonly imageSize: number;
+  /** Rounds of questions; 1 by default. */
+  readonly rounds?: number;
 }
 
 /** Draws scene `index` of a split: the same for the same options, whichever scenes are drawn before it. */
-export function drawScene({ seed: of, split, imageSize: size }: SceneOptions, index: number): DrawnScene {
+export function drawScene(
+  { seed: of, split, imageSize: size, rounds = 1 }: SceneOptions,
+  index: number,
+): DrawnScene {
   const seed = sceneSeed(of, split, index);
   const placed = layOut(stream(seed, "layout"), size);
   const paintRandom = stream(seed, "paint");
@@ -47,9 +52,14 @@ export function drawScene({ seed: of, split, imageSize: size }: SceneOptions, in
     seed,
     objects,
     caption: captionOf(objects),
-    questions: askAll(id, { objects, size }, stream(seed, "questions")),
+    questions: askAll(id, { objects, size }, questionStreams(seed, rounds)),
   };
   return { annotation, picture, quality };
+}
+
+/** The first round's is the same for any number of rounds. */
+function questionStreams(seed: string, rounds: number) {
+  return Array.from({ length: rounds }, (_, i) => stream(seed, i === 0 ? "questions" : `questions/${i}`));
 }
 
 function annotate(placed: readonly PlacedObject[], size: number): SceneObject[] {

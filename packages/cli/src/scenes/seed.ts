@@ -15,7 +15,10 @@ export function sceneSeed(seed: number, split: Split, index: number): string {
  * Numbers for one part of a scene. Each part has its own, so that a change of how questions are asked leaves the pictures as
  * they are.
  */
-export function stream(seed: string, part: "layout" | "paint" | "questions"): SceneRandom {
+export function stream(
+  seed: string,
+  part: "layout" | "paint" | "questions" | `questions/${number}`,
+): SceneRandom {
   return new SceneRandom(digest(`${seed}/${part}`));
 }
 

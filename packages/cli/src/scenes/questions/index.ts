@@ -19,9 +19,14 @@ const askers: readonly Asker[] = [
   askDescription,
 ];
 
-/** Questions about a scene, at most nine: two of existence and one of every other kind that has a clear answer. */
-export function askAll(id: string, scene: Scene, random: SceneRandom): SceneQuestion[] {
-  return askers
-    .flatMap((ask) => ask(scene, random))
-    .map((asked, number) => ({ id: `${id}-${number}`, ...asked }));
+/**
+ * Questions about a scene, a round for each source of random numbers: in a round at most nine, two of existence and one of
+ * every other kind that has a clear answer. What an earlier round asked is not asked again.
+ */
+export function askAll(id: string, scene: Scene, rounds: readonly SceneRandom[]): SceneQuestion[] {
+  const asked = rounds.flatMap((random) => askers.flatMap((ask) => ask(scene, random)));
+  const first = new Map(asked.toReversed().map((one) => [one.question, one]));
+  return asked
+    .filter((one) => first.get(one.question) === one)
+    .map((one, number) => ({ id: `${id}-${number}`, ...one }));
 }
