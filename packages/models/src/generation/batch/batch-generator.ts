@@ -36,7 +36,7 @@ const mostBytes = 2 ** 30;
 /** Rows that the endings of sequences side by side have, padding and all; bounds the memory of activations. */
 const mostRows = 1024;
 /** Endings run side by side are at least so long, as a share of the longest: the rest is padding. */
-const leastShare = 0.7;
+const leastShare = 0.8;
 /** Positions for new tokens in the first slot of a sequence; who needs more moves on. */
 const firstRoom = 8;
 
