@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sharedPrefixes } from "./prompt-families.ts";
+import { distinctPrompts, sharedPrefixes } from "./prompt-families.ts";
 import { batchClass, capacityClass, endingClass } from "./size-classes.ts";
 
 const image = 9;
@@ -50,6 +50,15 @@ test("prompts with visual tokens in their endings, or with long endings, share n
       [1, 2],
     ]).map(({ members }) => members),
   ).toEqual([[0], [1]]);
+});
+
+test("repeated prompts are found in a family, and nothing else of it changes", () => {
+  const prompts = [[1, 2], [1], [1, 2], [12], [1]];
+  expect(distinctPrompts({ prompts, imageTokenId: image })).toEqual({
+    family: { prompts: [[1, 2], [1], [12]], imageTokenId: image },
+    of: [0, 1, 0, 2, 1],
+  });
+  expect(distinctPrompts({ prompts: [] })).toEqual({ family: { prompts: [] }, of: [] });
 });
 
 test("a prompt that ends with a visual token is left to be run alone", () => {
