@@ -152,6 +152,8 @@ describe("composition", () => {
       { questions: ["What is in the picture?", "How many?"] },
       { questions: ["How many dogs are there on the wall?"], tokens: 4, dropPolicy: "area" as const },
       { questions: ["What is it?", "?"], patches: false, cls: false },
+      // the same tokens as the first
+      { questions: ["What is it?", "How many?"], tokens: 999, shortage: "take-all" as const },
       { questions: [] },
     ];
     const asked = await Promise.all(

@@ -30,7 +30,6 @@ const rows: readonly (readonly [
   says: RegExp,
 ])[] = [
   ["no data set", () => ["--model", model], 2, /required option '--dataset <path>' not specified/],
-  ["no model", () => ["--dataset", scenes], 2, /--model DIR is missing/],
   ["a budget in words", ({ run }) => [...run, "--tokens", "few"], 2, /--tokens.*'few'.*such as 8,16,24,all/],
   [
     "an unknown policy",

@@ -30,11 +30,15 @@ import type { FoundObject, GivenObjects } from "./objects.ts";
 import type { MaskLlavaSettings } from "./settings.ts";
 import type { Composition, Grid, TokenKind } from "./visual-tokens.ts";
 
-export interface ComposeOptions extends BudgetOptions, GivenObjects {
+/** A budget, and what goes when it is short. */
+export interface Budget extends BudgetOptions {
   /** Which objects go when the budget is short; default `score`. */
   readonly dropPolicy?: DropPolicy | undefined;
   /** For the `random` policy. */
   readonly dropSeed?: number | undefined;
+}
+
+export interface ComposeOptions extends Budget, GivenObjects {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -75,11 +79,9 @@ export interface MaskLlavaAnswer extends Omit<Generation, "timings"> {
 }
 
 /** What is asked about a picture's tokens within one budget. */
-export interface PicturePrompts extends BudgetOptions {
+export interface PicturePrompts extends Budget {
   /** Verbatim, each with one `<image>` mark; `promptsFor` makes them from questions. */
   readonly prompts: readonly string[];
-  readonly dropPolicy?: DropPolicy | undefined;
-  readonly dropSeed?: number | undefined;
 }
 
 /** Answers to `PicturePrompts`. */
@@ -151,7 +153,8 @@ export class MaskLlava implements Disposable {
   /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
   compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
     return this.#turns.take(async () => {
-      const { composed, embeds } = await this.#compose(await this.#analyse(picture, options), options);
+      const analysed = await this.#analyse(picture, options);
+      const { composed, embeds } = await this.#compose(analysed, this.#plan(analysed.analysis, options));
       embeds.dispose();
       return composed;
     });
@@ -161,7 +164,8 @@ export class MaskLlava implements Disposable {
   ask(picture: Pixels, question: string, options: AskOptions = {}): Promise<MaskLlavaAnswer> {
     return this.#turns.take(async () => {
       const { prompt, addSpecialTokens, ...rest } = options;
-      const { composed, embeds } = await this.#compose(await this.#analyse(picture, options), options);
+      const analysed = await this.#analyse(picture, options);
+      const { composed, embeds } = await this.#compose(analysed, this.#plan(analysed.analysis, options));
       try {
         const { language } = this.#networks;
         const text = prompt ?? (await picturePrompt(language.chatTemplate, question, 1));
@@ -186,7 +190,8 @@ export class MaskLlava implements Disposable {
 
   /**
    * Answers prompts about a picture within several budgets, each answer as `ask` gives it but for the rounding of sums. The
-   * picture is analysed once, each budget's tokens are run once, and all answers are decoded side by side.
+   * picture is analysed once, each budget's tokens are run once (and once for all budgets that keep the same ones), and all
+   * answers are decoded side by side.
    * @returns answers of each request; milliseconds of all together
    */
   askAll(
@@ -198,26 +203,37 @@ export class MaskLlava implements Disposable {
       const { language } = this.#networks;
       const analysed = await this.#analyse(picture, { signal: options.signal });
       const imageTokenId = this.#imageTokenId;
-      const families: (PromptFamily & { readonly visual: Tensor })[] = [];
-      const compositions: Composed[] = [];
+      // budgets may come to the same tokens: a picture with few objects drops none
+      const groups = new Map<string, { composed: Composed; visual: Tensor; prompts: number[][] }>();
+      const places: { key: string; first: number; count: number }[] = [];
       try {
         for (const { prompts, ...budget } of requests) {
-          const { composed, embeds: visual } = await this.#compose(analysed, budget);
-          compositions.push(composed);
-          const visualTokens = [composed.kinds.length];
-          const ids = prompts.map((prompt) =>
-            expandPrompt(prompt, language.tokenizer, { imageTokenId, visualTokens }),
-          );
-          families.push({ prompts: ids, visual, imageTokenId });
+          const composition = this.#plan(analysed.analysis, budget);
+          const key = JSON.stringify(composition);
+          let group = groups.get(key);
+          if (!group) {
+            const { composed, embeds: visual } = await this.#compose(analysed, composition);
+            group = { composed, visual, prompts: [] };
+            groups.set(key, group);
+          }
+          places.push({ key, first: group.prompts.length, count: prompts.length });
+          const visualTokens = [group.composed.kinds.length];
+          for (const prompt of prompts)
+            group.prompts.push(expandPrompt(prompt, language.tokenizer, { imageTokenId, visualTokens }));
         }
+        const families = [...groups.values()].map(({ prompts, visual }): PromptFamily => {
+          return { prompts, visual, imageTokenId };
+        });
         const { generations, timings } = await language.continueAll(families, options);
-        const compose = compositions.reduce((sum, composed) => sum + composed.timings.compose, 0);
-        return {
-          replies: compositions.map((composed, r) => ({ composed, answers: generations[r] ?? [] })),
-          timings: { ...analysed.analysis.timings, compose, ...timings },
-        };
+        const keys = [...groups.keys()];
+        const replies = places.map(({ key, first, count }): PictureAnswers => {
+          const answers = generations[keys.indexOf(key)]?.slice(first, first + count) ?? [];
+          return { composed: (groups.get(key) as { composed: Composed }).composed, answers };
+        });
+        const compose = [...groups.values()].reduce((sum, group) => sum + group.composed.timings.compose, 0);
+        return { replies, timings: { ...analysed.analysis.timings, compose, ...timings } };
       } finally {
-        for (const { visual } of families) visual.dispose();
+        for (const { visual } of groups.values()) visual.dispose();
       }
     });
   }
@@ -246,23 +262,24 @@ export class MaskLlava implements Disposable {
     return { analysis, remembered };
   }
 
-  /** `embeds` [N, Dllm] is the caller's. */
-  async #compose(
-    { analysis, remembered }: Analysed,
-    options: Omit<ComposeOptions, keyof GivenObjects>,
-  ): Promise<{ composed: Composed; embeds: Tensor }> {
-    const started = performance.now();
-    const { cls, patches, objectTokens, objects: candidates, grid, processed, maps } = analysis;
-    const { settings, projector } = this.#networks;
+  /** Which tokens of a picture a budget keeps. */
+  #plan({ objects: candidates, objectTokens, grid }: Analysis, options: Budget): Composition {
     const ranking = rankObjects(candidates, objectTokens, {
       policy: options.dropPolicy ?? "score",
       ...(options.dropSeed === undefined ? {} : { seed: options.dropSeed }),
     });
-    const [rows, columns] = settings.patch_grid;
-    const composition = planComposition(
-      { grid: { rows, columns }, largestGrid: grid, candidates, ranking },
-      options,
-    );
+    const [rows, columns] = this.#networks.settings.patch_grid;
+    return planComposition({ grid: { rows, columns }, largestGrid: grid, candidates, ranking }, options);
+  }
+
+  /** `embeds` [N, Dllm] is the caller's. */
+  async #compose(
+    { analysis, remembered }: Analysed,
+    composition: Composition,
+  ): Promise<{ composed: Composed; embeds: Tensor }> {
+    const started = performance.now();
+    const { cls, patches, objectTokens, objects: candidates, grid, processed, maps } = analysis;
+    const { settings, projector } = this.#networks;
     const cmd = this.device.record("compose");
     const upload = (label: string, values: { width: number; data: Float32Array }) =>
       cmd.constant(

@@ -1,6 +1,7 @@
 import type { MaskLlava } from "@mask-llava/composer";
 import type { Device } from "@mask-llava/runtime";
 import { Command } from "commander";
+import { sayEmbedded } from "../embedded.ts";
 import type { AnswerLine } from "../eval/answer-line.ts";
 import { AnswersFile } from "../eval/answers-file.ts";
 import type { EvalPicture, EvalSet } from "../eval/dataset.ts";
@@ -30,7 +31,9 @@ export function evalCommand(io: Io): Command {
       "measure how well a checkpoint answers the questions of a data set, by budget of visual tokens",
     )
     .addOption(
-      modelFlag("checkpoint folder with mask_llava.json, or of a LLaVA model in Hugging Face's layout"),
+      modelFlag(
+        "checkpoint folder with mask_llava.json, or of a LLaVA model in Hugging Face's layout (default: the embedded one)",
+      ),
     );
   // a measurement must repeat, whatever the memory
   return addRunFlags(addEvalFlags(command), { dtype: "f32" })
@@ -48,7 +51,7 @@ goes on from the file of --answers, if data set, checkpoints and configurations 
 
 Examples:
   mask-llava scenes --seed 7 --count 500 --out scenes
-  mask-llava eval --dataset scenes --model mask-llava --tokens 8,16,24,all --drop-policy score,area,diverse,random
+  mask-llava eval --dataset scenes --tokens 8,16,24,all --drop-policy score,area,diverse,random
   mask-llava eval --dataset scenes --model mask-llava --tokens 8,16,24,all --baseline llava --ablations --plot a.svg --plot a.png
   mask-llava eval --dataset pope.jsonl --image-folder val2014 --model llava-1.5-7b-hf --dtype f16 --answers a.jsonl --resume`,
     )
@@ -60,6 +63,7 @@ async function evaluateModel(flags: EvalFlags, io: Io): Promise<void> {
   checkEvalFlags(flags);
   await checkEvalOutputs(flags);
   const planned = await planRun(flags, io);
+  sayEmbedded(flags, io);
   const [dataset, probeSet] = await watch.time("readDataset", async () => [
     await openDataset(flags.dataset, flags.imageFolder),
     flags.probeDataset === undefined ? undefined : await openScenes(flags.probeDataset),

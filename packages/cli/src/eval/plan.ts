@@ -13,10 +13,14 @@ import { fingerprint, folderFingerprint } from "./fingerprint.ts";
 import { type EvalFlags, refuseMaskLlavaFlags } from "./flags.ts";
 import { llavaRespondent, maskLlavaRespondent, type Respondent } from "./respondents.ts";
 
+/** What the checkpoint that comes with the program is told of as. */
+const embeddedName = "embedded";
+
 /** A checkpoint to load, and what to ask it with. */
 export interface Planned {
-  /** The checkpoint's folder. */
+  /** The checkpoint's folder, as it is told of. */
   readonly model: string;
+  readonly folder: string;
   readonly configurations: readonly Configuration[];
   readonly load: (device: Device) => Promise<Respondent>;
 }
@@ -30,6 +34,7 @@ export async function planRun(flags: EvalFlags, io: Io): Promise<Planned[]> {
     const configurations = [compareConfiguration(name)];
     planned.push({
       model,
+      folder: model,
       configurations,
       load: (device) => maskLlavaRespondent(device, folder, configurations, flags, io),
     });
@@ -39,6 +44,7 @@ export async function planRun(flags: EvalFlags, io: Io): Promise<Planned[]> {
     const configuration = llavaConfiguration("baseline");
     planned.push({
       model: baseline,
+      folder: baseline,
       configurations: [configuration],
       load: (device) => llavaRespondent(device, folder, configuration, flags, io),
     });
@@ -47,11 +53,12 @@ export async function planRun(flags: EvalFlags, io: Io): Promise<Planned[]> {
 }
 
 async function planModel(flags: EvalFlags, io: Io): Promise<Planned> {
-  const maskLlava = flags.model === undefined ? undefined : await findMaskLlavaFolder(flags.model);
+  const maskLlava = await findMaskLlavaFolder(flags.model);
   if (maskLlava) {
     const configurations = maskLlavaConfigurations(flags);
     return {
-      model: maskLlava.name,
+      model: flags.model ?? embeddedName,
+      folder: maskLlava.name,
       configurations,
       load: (device) => maskLlavaRespondent(device, maskLlava, configurations, flags, io),
     };
@@ -61,6 +68,7 @@ async function planModel(flags: EvalFlags, io: Io): Promise<Planned> {
   const configuration = llavaConfiguration("main");
   return {
     model: folder.name,
+    folder: folder.name,
     configurations: [configuration],
     load: (device) => llavaRespondent(device, folder, configuration, flags, io),
   };
@@ -79,8 +87,8 @@ export async function rowsOf(
   const { suffix = "", maxNewTokens = null, dtype, answers } = flags;
   const probe = probeSet?.fingerprint ?? null;
   const rows: Row[] = [];
-  for (const { model, configurations } of planned) {
-    const checkpoint = answers === undefined ? "" : await folderFingerprint(model, signal);
+  for (const { model, folder, configurations } of planned) {
+    const checkpoint = answers === undefined ? "" : await folderFingerprint(folder, signal);
     for (const configuration of configurations) {
       const { name, role, tokens, dropPolicy, compose } = configuration;
       const settings = fingerprint(JSON.stringify({ role, compose, suffix, maxNewTokens, dtype, probe }));

@@ -125,7 +125,7 @@ function specOf(
       },
       ...configurations
         .filter(({ role }) => role === "main")
-        .map((main) => labelLayer(pointOf(main, main.name), main.name, { x, y, colour: ink, dy: -14 })),
+        .map((main) => labelLayer(pointOf(main, main.name), main.name, { x, y, colour: ink })),
       ...(baselines.length > 0 ? baselineLayers(baselines, x, y) : []),
     ],
   } as TopLevelSpec;
@@ -150,17 +150,18 @@ function xAxis(tokens: readonly number[]) {
   } as const;
 }
 
+/** What a point is, above its interval. */
 function labelLayer(
   point: Point,
   name: string,
-  { x, y, colour, dy }: { x: object; y: object; colour: string; dy: number },
+  { x, y, colour }: { x: object; y: object; colour: string },
 ): object {
   const label = `${name}: ${(100 * point.accuracy).toFixed(1)}%`;
-  const text = { align: "right", baseline: "bottom", dx: 4, dy, fontSize: 13, color: colour };
+  const text = { align: "right", baseline: "bottom", dx: 4, dy: -6, fontSize: 13, color: colour };
   return {
     data: { values: [{ ...point, label }] },
     mark: { type: "text", ...text },
-    encoding: { x, y, text: { field: "label" } },
+    encoding: { x, y: { ...y, field: "high" }, text: { field: "label" } },
   };
 }
 
@@ -185,7 +186,6 @@ function baselineLayers(baselines: readonly Point[], x: object, y: object): obje
         x,
         y,
         colour: color,
-        dy: -10,
       }),
     ),
   ];

@@ -1,5 +1,6 @@
 import { type Analysis, MaskLlava } from "@mask-llava/composer";
 import {
+  type BatchControls,
   type BatchedGeneration,
   type Folder,
   type GenerationOptions,
@@ -11,6 +12,7 @@ import { WorkerTemplateRenderer } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
 import type { Io } from "../io.ts";
 import { withProgress } from "../progress.ts";
+import { defaultCacheDtype } from "../weight-dtype.ts";
 import type { Configuration } from "./configurations.ts";
 
 /** An answer, with what is told of it. */
@@ -46,8 +48,9 @@ export interface RespondentOptions {
 }
 
 /** Answers are the likeliest ones, whatever the checkpoint says of sampling: a measurement must repeat. */
-function generationOptions({ maxNewTokens }: RespondentOptions): GenerationOptions {
-  return { temperature: 0, ...(maxNewTokens !== undefined && { maxNewTokens }) };
+function generationOptions({ dtype, maxNewTokens }: RespondentOptions): GenerationOptions & BatchControls {
+  const cacheDtype = defaultCacheDtype(dtype);
+  return { temperature: 0, cacheDtype, ...(maxNewTokens !== undefined && { maxNewTokens }) };
 }
 
 function replyOf(prompt: string, answer: BatchedGeneration, visualTokens: number): Reply {

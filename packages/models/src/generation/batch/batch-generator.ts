@@ -15,7 +15,7 @@ import { TextStream } from "../text-stream.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { cacheCopies } from "./cache-copies.ts";
 import { PrefixRunner } from "./prefix-runner.ts";
-import { type PromptFamily, type SharedPrefix, sharedPrefixes } from "./prompt-families.ts";
+import { distinctPrompts, type PromptFamily, type SharedPrefix, sharedPrefixes } from "./prompt-families.ts";
 import { batchClass, capacityClass, endingClass } from "./size-classes.ts";
 import { Slot, type SlotSize } from "./slot.ts";
 
@@ -36,7 +36,7 @@ const mostBytes = 2 ** 30;
 /** Rows that the endings of sequences side by side have, padding and all; bounds the memory of activations. */
 const mostRows = 1024;
 /** Endings run side by side are at least so long, as a share of the longest: the rest is padding. */
-const leastShare = 0.7;
+const leastShare = 0.8;
 /** Positions for new tokens in the first slot of a sequence; who needs more moves on. */
 const firstRoom = 8;
 
@@ -149,6 +149,32 @@ export class BatchGenerator implements Disposable {
     families: readonly PromptFamily[],
     controls: Omit<BatchControls, "cacheDtype"> = {},
   ): Promise<BatchedGenerations> {
+    const { doSample, seed } = this.#settings;
+    if (doSample && seed === undefined) return this.#generate(families, controls);
+    // the same prompt gets the same answer
+    const distinct = families.map(distinctPrompts);
+    const { generations, timings } = await this.#generate(
+      distinct.map(({ family }) => family),
+      controls,
+    );
+    const all = distinct.map(({ of }, f) => of.map((at) => generations[f]?.[at] as BatchedGeneration));
+    return { generations: all, timings };
+  }
+
+  dispose(): void {
+    this.#slots.dispose();
+    this.#runner?.dispose();
+    this.#runner = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #generate(
+    families: readonly PromptFamily[],
+    controls: Omit<BatchControls, "cacheDtype">,
+  ): Promise<BatchedGenerations> {
     const timings = { prefill: 0, decode: 0 };
     const byPrompt = families.map(({ prompts }) => prompts.map((): Pending | undefined => undefined));
     const groups = families.flatMap((family, f) =>
@@ -176,16 +202,6 @@ export class BatchGenerator implements Disposable {
       generations.push(own);
     }
     return { generations, timings };
-  }
-
-  dispose(): void {
-    this.#slots.dispose();
-    this.#runner?.dispose();
-    this.#runner = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 
   /** Continues a prompt that ends with a visual token, whose ending is no text to be run beside others. */

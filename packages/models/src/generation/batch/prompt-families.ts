@@ -9,6 +9,25 @@ export interface PromptFamily {
   readonly imageTokenId?: number | undefined;
 }
 
+/**
+ * A family without its repeated prompts.
+ * @returns it, and which of its prompts each of the family's is
+ */
+export function distinctPrompts(family: PromptFamily): {
+  readonly family: PromptFamily;
+  readonly of: number[];
+} {
+  const known = new Map<string, number>();
+  const prompts: (readonly number[])[] = [];
+  const of = family.prompts.map((prompt) => {
+    const key = prompt.join();
+    const at = known.get(key) ?? prompts.push(prompt) - 1;
+    known.set(key, at);
+    return at;
+  });
+  return { family: { ...family, prompts }, of };
+}
+
 /** Prompts that share their first ids. */
 export interface SharedPrefix {
   readonly family: PromptFamily;

@@ -1,13 +1,15 @@
-/** Numbers of sequences that programs are made for: each is at most half more than the one before. */
-function batchClasses(most: number): number[] {
-  const classes = [1, 2, 3];
-  for (let n = 4; n <= 2 * most; n *= 2) classes.push(n, n + n / 2);
-  return classes;
-}
+/** Beyond so many sequences, batches are made for multiples of so many: beyond 16 a fifth at most is padding. */
+const batchSteps = [
+  [64, 8],
+  [8, 4],
+  [4, 2],
+  [0, 1],
+] as const;
 
 /** The smallest number of sequences that programs are made for and that `count` fit into. */
 export function batchClass(count: number): number {
-  return batchClasses(count).find((n) => n >= count) as number;
+  const [, step] = batchSteps.find(([from]) => count > from) ?? [0, 1];
+  return Math.ceil(count / step) * step;
 }
 
 /** Positions that caches are made for. */
@@ -18,7 +20,7 @@ export function capacityClass(positions: number): number {
   return Math.ceil(positions / capacityStep) * capacityStep;
 }
 
-const endingStep = 4;
+const endingStep = 2;
 
 /** The length that endings of `length` tokens are padded to. */
 export function endingClass(length: number): number {
