@@ -9,7 +9,7 @@ import {
   write,
 } from "../../kernel.ts";
 import type { BuildContext } from "../../op.ts";
-import { type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
+import { isQuantized, type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { quantizedWindows, type Rows, rowsOf, rowWindows } from "../../windows.ts";
@@ -38,6 +38,11 @@ export type QuantizedKernel = Kernel<
   keyof ReturnType<typeof quantizedBindings>,
   keyof typeof quantizedUniforms
 >;
+
+/** Whether the weights alone are quantised. */
+export function hasQuantizedWeights({ a, b }: MatmulInputs): boolean {
+  return a.dtype === "f32" && isQuantized(b.dtype);
+}
 
 const workgroup = 64;
 

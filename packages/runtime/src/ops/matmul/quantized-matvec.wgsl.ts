@@ -1,16 +1,18 @@
 import { grid, kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import { isQuantized, type QuantizedDType } from "../../quantized.ts";
+import type { QuantizedDType } from "../../quantized.ts";
 import { quantizedReader } from "../../quantized-reading.ts";
 import { wgsl } from "../../wgsl.ts";
 import { epilogueWgsl } from "./epilogue.wgsl.ts";
 import {
+  hasQuantizedWeights,
   type QuantizedKernel,
   quantizedBindings,
   quantizedDispatches,
   quantizedUniforms,
 } from "./quantized-dispatches.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { treeSum } from "./tree-sum.ts";
 import { unroll } from "./unroll.ts";
 
 /** Threads side by side along K, and rows of weights that they share. */
@@ -39,7 +41,7 @@ function matvecKernel(dtype: QuantizedDType, vectors: number): QuantizedKernel {
     code: wgsl`
 ${quantizedReader(dtype)}
 ${epilogueWgsl}
-var<workgroup> partial: array<vec4<f32>, ${threads}>;
+${treeSum(threads)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
         @builtin(local_invocation_index) li: u32) {
@@ -65,17 +67,11 @@ ${unroll(vectors, (v) => `      s${v}[${c}] += s.x * (${dot(v)})${wide ? "" : ` 
 )}
   }
   for (var row = 0u; row < u.m; row++) {
-    partial[li] = s0;
-    workgroupBarrier();
-    for (var n = ${threads / 2}u; n > 0u; n /= 2u) {
-      if (li < n) { partial[li] += partial[li + n]; }
-      workgroupBarrier();
-    }
+    let sums = tree_sum(s0, li);
     if (li < ${columns}u && col0 + li < u.columns) {
       let col = u.column0 + col0 + li;
-      finish(row * u.n + col, col, partial[0][li]);
+      finish(row * u.n + col, col, sums[li]);
     }
-    workgroupBarrier();
 ${unroll(vectors - 1, (v) => `    s${v} = s${v + 1};`)}
   }
 }`,
@@ -88,7 +84,7 @@ export const quantizedMatvecVariant: Variant<MatmulInputs, MatmulParams> = {
   supports(inputs, params, caps) {
     const { limits } = caps;
     return (
-      isQuantized(inputs.b.dtype) &&
+      hasQuantizedWeights(inputs) &&
       matmulShape(inputs, params).m <= mostVectors &&
       threads <= limits.maxComputeInvocationsPerWorkgroup
     );
