@@ -1,10 +1,11 @@
 import { type Dispatch, dispatch, type Kernel, read } from "../../kernel.ts";
 import type { BuildContext } from "../../op.ts";
 import { isQuantized, type QuantizedDType, quantizedLayout } from "../../quantized.ts";
+import { quantizedReader } from "../../quantized-reading.ts";
 import type { Tensor } from "../../tensor.ts";
 import { quantizedWindows, rowsOf } from "../../windows.ts";
-import { epilogueBindings, epilogueValues } from "./epilogue.wgsl.ts";
-import type { quantizedUniforms } from "./quantized-dispatches.ts";
+import { epilogueBindings, epilogueValues, epilogueWgsl } from "./epilogue.wgsl.ts";
+import { partValues, type quantizedUniforms } from "./quantized-dispatches.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 
 /** Bindings of kernels with both operands quantised. */
@@ -19,13 +20,15 @@ export const integerBindings = (aQuants: string, quants: string) => ({
 export type IntegerKernel = Kernel<keyof ReturnType<typeof integerBindings>, keyof typeof quantizedUniforms>;
 
 /**
- * `dot_bytes(a, b, sum)`: sum plus the products of four signed bytes; `a_scale_of(g)`: the scale of A's group g. Bytes are
- * multiplied by `dot4I8Packed` where the device has it.
+ * Reader of the weights, epilogue, and: `dot_bytes(a, b, sum)`, sum plus the products of four signed bytes, by
+ * `dot4I8Packed` where the device has it; `a_scale_of(g)`, the scale of A's group g.
  */
-export function integerWgsl(packedDot: boolean): string {
+export function integerWgsl(dtype: QuantizedDType, packedDot: boolean): string {
   const bytes = (w: string) =>
     `(vec4<i32>(vec4<u32>(${w}) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u))`;
   return `
+${quantizedReader(dtype)}
+${epilogueWgsl}
 fn dot_bytes(a: u32, b: u32, sum: i32) -> i32 { return sum + ${packedDot ? "dot4I8Packed(a, b)" : `dot(${bytes("a")}, ${bytes("b")})`}; }
 fn a_scale_of(g: u32) -> f32 { return unpack2x16float(a_scales[g >> 1u])[g & 1u]; }`;
 }
@@ -59,14 +62,7 @@ export function integerDispatches(
           bias: bias ?? rows.scales,
           residual: residual ? rowsOf(added, rows) : rows.scales,
         },
-        {
-          m: rows.count,
-          n,
-          groups,
-          columns: columns.count,
-          column0: columns.start,
-          ...epilogueValues(params, inputs),
-        },
+        { n, groups, ...partValues(rows, columns), ...epilogueValues(params, inputs) },
         workgroups(rows.count, columns.count),
       ),
     ),

@@ -1,9 +1,7 @@
 import { kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
 import type { QuantizedDType } from "../../quantized.ts";
-import { quantizedReader } from "../../quantized-reading.ts";
 import { wgsl } from "../../wgsl.ts";
-import { epilogueWgsl } from "./epilogue.wgsl.ts";
 import {
   type IntegerKernel,
   integerBindings,
@@ -42,9 +40,7 @@ var<workgroup> b_tile: array<vec4<u32>, ${2 * size}>;
 // scales of A and what they are times the quants' sum; d and m of B
 var<workgroup> a_scale: array<vec2<f32>, ${size}>;
 var<workgroup> b_scale: array<vec2<f32>, ${size}>;
-${quantizedReader(dtype)}
-${integerWgsl(packedDot)}
-${epilogueWgsl}
+${integerWgsl(dtype, packedDot)}
 @compute @workgroup_size(${side}, ${side})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u,
         @builtin(local_invocation_index) li: u32) {

@@ -129,7 +129,9 @@ ${wide ? `      let w${c}b = quants[2u * (w_row${c} + g) + 1u];` : ""}
 }
 
 function runs(inputs: MatmulInputs, caps: { subgroups: boolean; subgroupSize: number }): boolean {
-  return hasQuantizedWeights(inputs) && caps.subgroups && (caps.subgroupSize === 4 || caps.subgroupSize === 8);
+  return (
+    hasQuantizedWeights(inputs) && caps.subgroups && (caps.subgroupSize === 4 || caps.subgroupSize === 8)
+  );
 }
 
 /** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */
