@@ -1,5 +1,12 @@
 import type { Device } from "@mask-llava/runtime";
-import { embeddingOp, KernelError, linear, matmulOp } from "@mask-llava/runtime";
+import {
+  dequantizeOp,
+  embeddingOp,
+  KernelError,
+  linear,
+  matmulOp,
+  randomUniformOp,
+} from "@mask-llava/runtime";
 import { checkVariant, type OpCase, Random, type suites, upload } from "@mask-llava/runtime/conformance";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openTestDevice } from "./support/device.ts";
@@ -85,6 +92,48 @@ describe(`bindings of at most ${limit} bytes`, () => {
     for (const [name, count] of counts) expect(count, name).toBeGreaterThan(dtype === "f32" ? 35 : 17);
   });
 
+  test.each(["q8_0", "q4_0", "q4_1"] as const)(
+    "matmul: rows of A and of %s weights, A quantised or not",
+    async (dtype) => {
+      // rows of 66 are padded first
+      for (const [aDtype, m, k] of [
+        ["f32", 140, 66],
+        ["q8_0", 40, 1024],
+        ["f32", 1, 250],
+      ] as const) {
+        const n = 624;
+        const counts = await dispatchesOfVariants(matmulOp, {
+          name: "windows",
+          params: fused,
+          tolerance,
+          inputs: (r) => ({
+            a: r.normals([m, k], { dtype: aDtype }),
+            b: r.normals([n, k], { dtype, scale: 1 / Math.sqrt(k) }),
+            bias: r.normals([n]),
+            residual: r.normals([m, n]),
+          }),
+        });
+        for (const [name, count] of counts) expect(count, name).toBeGreaterThan(1);
+      }
+    },
+  );
+
+  test.each(["q8_0", "q4_1"] as const)("dequantize and fill of %s", async (dtype) => {
+    const counts = await dispatchesOfVariants(dequantizeOp, {
+      name: "windows",
+      params: {},
+      tolerance: { abs: 0, rel: 0 },
+      inputs: (r) => ({ x: r.normals([700, 96], { dtype }) }),
+    });
+    for (const [name, count] of counts) expect(count, name).toBeGreaterThan(7);
+    await dispatchesOfVariants(randomUniformOp, {
+      name: "windows",
+      params: { range: 0.5, mean: 0, seed: 9 },
+      tolerance: { abs: 0, rel: 0 },
+      inputs: (r) => ({ target: r.normals([700, 96], { dtype }) }),
+    });
+  });
+
   test.each([true, false])("batched matmul: whole matrices, transposed %s", async (transposeB) => {
     const counts = await dispatchesOfVariants(matmulOp, {
       name: "windows",
@@ -130,6 +179,8 @@ describe(`bindings of at most ${limit} bytes`, () => {
     ["f32", 96],
     ["f16", 96],
     ["f16", 37],
+    ["q8_0", 96],
+    ["q4_0", 37],
   ] as const)("embedding: rows of a table of %s and of the ids, width %i", async (dtype, width) => {
     const counts = await dispatchesOfVariants(embeddingOp, {
       name: "windows",
@@ -141,6 +192,6 @@ describe(`bindings of at most ${limit} bytes`, () => {
         ids: r.integers([260], 0, 1560),
       }),
     });
-    for (const [name, count] of counts) expect(count, name).toBeGreaterThan(7);
+    for (const [name, count] of counts) expect(count, name).toBeGreaterThan(dtype === "q4_0" ? 3 : 7);
   });
 });

@@ -33,19 +33,22 @@ interface Product {
   readonly n: number;
   readonly k: number;
   readonly dtype?: DType;
+  /** Of A: q8_0 for products of integers. */
+  readonly aDtype?: DType;
   readonly activation?: Activation;
   readonly bias?: boolean;
 }
 
 function product(what: string, p: Product, size: Size): KernelCase {
-  const { dtype = "f32", activation = "none", bias = false } = p;
+  const { dtype = "f32", aDtype = "f32", activation = "none", bias = false } = p;
+  const types = aDtype === "f32" ? dtype : `${aDtype} by ${dtype}`;
   const [m, n, k] = [p.m <= 4 ? p.m : rowsOf(p.m, size), width(p.n, size), width(p.k, size)];
-  const made = kernelCase(matmulOp, `${what} ${m}x${n}x${k} ${dtype}${bias ? " bias" : ""} ${activation}`, {
+  const made = kernelCase(matmulOp, `${what} ${m}x${n}x${k} ${types}${bias ? " bias" : ""} ${activation}`, {
     params: { transposeB: true, activation, scale: 1 },
     // a sum of K products of size 1/sqrt(K): f32 rounding grows like sqrt(K)·2^-24 of a value of size 1
     tolerance: { abs: 4e-7 * Math.max(8, Math.sqrt(k)), rel: 4e-6 },
     inputs: () => ({
-      a: uniform([m, k]),
+      a: uniform([m, k], { dtype: aDtype }),
       b: uniform([n, k], { dtype, deviation: 1 / Math.sqrt(k) }),
       bias: bias ? uniform([n]) : undefined,
       residual: undefined,
@@ -78,6 +81,7 @@ function llamaProducts(size: Size): KernelCase[] {
       ...[104, 185, 617].map((m) => product("LLaMA q/k/v/o", { m, n: 4096, k: 4096, dtype }, size)),
       // a few sequences, or a few tokens, at once
       product("LLaMA decode q/k/v/o", { m: 4, n: 4096, k: 4096, dtype }, size),
+      ...[1, 185].map((m) => product("LLaMA q/k/v/o", { m, n: 4096, k: 4096, dtype, aDtype: "q8_0" }, size)),
     ]),
     ...dtypes.flatMap((dtype) => [
       product("LLaMA decode q/k/v/o", { m: 1, n: 4096, k: 4096, dtype }, size),

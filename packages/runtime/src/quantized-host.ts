@@ -68,10 +68,11 @@ export function quantizeHost(
   const halves = new Uint16Array(out.buffer);
   for (let row = 0; row < rows; row++) {
     for (let g = 0; g < groups; g++) {
-      const group = Array.from({ length: quantGroup }, (_, i) =>
-        // a row's end repeats its last value
-        Math.fround(values[row * width + Math.min(g * quantGroup + i, width - 1)] as number),
-      );
+      const group = Array.from({ length: quantGroup }, (_, i) => {
+        const k = g * quantGroup + i;
+        if (k >= width && dtype !== "q4_1") return 0;
+        return Math.fround(values[row * width + Math.min(k, width - 1)] as number);
+      });
       const { scale, minimum, quants } = quantizeGroup(group, dtype);
       const at = row * groups + g;
       if (dtype === "q8_0") {

@@ -20,8 +20,9 @@
  *             q8_0, q4_0: d, 2 bytes. q4_1: d and m, 2 bytes each, d first. Little-endian binary16.
  *
  * with R rows (all axes but the last) and G = ceil(K / 32) groups a row. Where K is no multiple of 32, the last group of
- * each row is padded with quants that stand for nothing: whoever multiplies them does so by zero. Files do not have
- * that; the networks of tests do.
+ * each row is padded: with zeros in q8_0 and q4_0, with the row's last value in q4_1, which may have no zero, so that
+ * whoever multiplies weights with the padding of something else makes that zero. Files do not have padding; the networks
+ * of tests do.
  */
 import { ShapeError } from "./errors.ts";
 

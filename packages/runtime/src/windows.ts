@@ -76,11 +76,16 @@ export interface QuantizedRows extends RowWindow {
   readonly scales: TensorBytes;
 }
 
-/** `rowWindows` of a quantised tensor [.., K], whose planes are bound apart. */
-export function quantizedWindows(tensor: Tensor, caps: Capabilities): QuantizedRows[] {
+/** `rowWindows` of a quantised tensor [.., K], whose planes are bound apart, and of others with as many rows. */
+export function quantizedWindows(
+  tensor: Tensor,
+  caps: Capabilities,
+  others: readonly Rows[] = [],
+): QuantizedRows[] {
   if (!isQuantized(tensor.dtype)) throw new KernelError(`${formatSpec(tensor)} is not quantised`);
   const { rows, quants, scales } = quantizedLayout(tensor.shape, tensor.dtype);
-  const windows = byteWindows(rows, [quants.rowBytes, scales.rowBytes], caps);
+  const beside = others.map((other) => other.width * bytesPerElement(other.tensor.dtype));
+  const windows = byteWindows(rows, [quants.rowBytes, scales.rowBytes, ...beside], caps);
   if (!windows) {
     const limit = caps.limits.maxStorageBufferBindingSize;
     throw new KernelError(

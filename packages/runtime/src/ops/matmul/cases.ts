@@ -7,6 +7,7 @@ import type { MatmulInputs, MatmulParams } from "./spec.ts";
 interface Options {
   readonly transposeB?: boolean;
   readonly dtype?: DType;
+  readonly aDtype?: DType;
   readonly activation?: Activation;
   readonly bias?: boolean;
   readonly residual?: boolean;
@@ -18,6 +19,7 @@ function matmulCase(a: Shape, b: Shape, options: Options = {}): OpCase<MatmulInp
   const {
     transposeB = true,
     dtype = "f32",
+    aDtype = "f32",
     activation = "none",
     bias,
     residual,
@@ -27,11 +29,12 @@ function matmulCase(a: Shape, b: Shape, options: Options = {}): OpCase<MatmulInp
   const n = (transposeB ? b.at(-2) : b.at(-1)) as number;
   const k = a.at(-1) as number;
   const fused = [bias ? "bias" : "", activation, residual ? "residual" : ""].filter(Boolean).join("+");
+  const types = aDtype === "f32" ? dtype : `${aDtype} by ${dtype}`;
   return {
-    name: `${JSON.stringify(a)} ${JSON.stringify(b)}${transposeB ? "T" : ""} ${dtype} ${fused}`,
+    name: `${JSON.stringify(a)} ${JSON.stringify(b)}${transposeB ? "T" : ""} ${types} ${fused}`,
     params: { transposeB, activation, scale },
     inputs: (r) => ({
-      a: r.normals(a),
+      a: r.normals(a, { dtype: aDtype }),
       b: r.normals(b, { dtype, scale: 1 / Math.sqrt(k) }),
       bias: bias ? r.normals([n]) : undefined,
       residual: residual ? r.normals([...a.slice(0, -1), n]) : undefined,
@@ -85,5 +88,9 @@ export const matmulSuite = suite(matmulOp, [
     matmulCase([7, 97], [37, 97], { dtype, residual: true }),
     matmulCase([37, 128], [135, 128], { dtype, bias: true, activation: "gelu", residual: true }),
     matmulCase([2, 35, 50], [70, 50], { dtype, scale: 0.25 }),
+    // both quantised: integer products
+    matmulCase([1, 320], [37, 320], { aDtype: "q8_0", dtype, bias: true, residual: true, scale: 0.5 }),
+    matmulCase([7, 2, 97], [35, 97], { aDtype: "q8_0", dtype, activation: "silu" }),
+    matmulCase([6, 2112], [70, 2112], { aDtype: "q8_0", dtype, residual: true }),
   ]),
 ]);

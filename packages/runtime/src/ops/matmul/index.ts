@@ -4,6 +4,10 @@ import type { Op } from "../../op.ts";
 import { isQuantized } from "../../quantized.ts";
 import type { Recorder } from "../../recorder.ts";
 import { dataBytes, formatSpec, type Tensor } from "../../tensor.ts";
+import { quantized } from "../quantize/index.ts";
+import { isInteger } from "./integer-dispatches.ts";
+import { integerMatvecVariant } from "./integer-matvec.wgsl.ts";
+import { integerTiledVariant } from "./integer-tiled.wgsl.ts";
 import { matvecVariants } from "./matvec.wgsl.ts";
 import { quantizedMatvecVariant } from "./quantized-matvec.wgsl.ts";
 import { quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
@@ -18,10 +22,11 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
   infer(inputs, params) {
     const { a, b, bias, residual } = inputs;
     const { n, batchedB } = matmulShape(inputs, params);
-    const known = b.dtype === "f32" || b.dtype === "f16" || isQuantized(b.dtype);
-    if (!known || [a, bias, residual].some((t) => t && t.dtype !== "f32")) {
+    const known =
+      a.dtype === "f32" ? ["f32", "f16"].includes(b.dtype) || isQuantized(b.dtype) : isInteger(inputs);
+    if (!known || [bias, residual].some((t) => t && t.dtype !== "f32")) {
       throw new DTypeError(
-        `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype`,
+        `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype, or q8_0 by a quantised dtype`,
       );
     }
     if (isQuantized(b.dtype) && (batchedB || !params.transposeB))
@@ -35,6 +40,8 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
     ...quantizedSubgroupVariants,
     quantizedMatvecVariant,
     ...quantizedTiledVariants,
+    integerMatvecVariant,
+    integerTiledVariant,
   ],
   reference: matmulReference,
   cost(inputs, [y], params) {
@@ -50,12 +57,18 @@ export interface LinearOptions {
   readonly activation?: Activation;
   readonly residual?: Tensor | undefined;
   readonly scale?: number;
+  /**
+   * Multiply as integers: x is quantised to q8_0 first, which costs accuracy (bench/notes/quantised.md says how much). For
+   * quantised weights; default false.
+   */
+  readonly integer?: boolean;
 }
 
 /** y = activation(scale · x Wᵀ + bias) + residual. x [.., K], weight [N, K] (f32, f16 or quantised) -> [.., N]. */
 export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  const { bias, residual, activation = "none", scale = 1 } = options;
-  return cmd.call1(matmulOp, { a: x, b: weight, bias, residual }, { transposeB: true, activation, scale });
+  const { bias, residual, activation = "none", scale = 1, integer = false } = options;
+  const a = integer ? quantized(cmd, x, "q8_0") : x;
+  return cmd.call1(matmulOp, { a, b: weight, bias, residual }, { transposeB: true, activation, scale });
 }
 
 /** Batched product. a [.., M, K], b [.., K, N], or [.., N, K] with `transposeB` -> [.., M, N]. */

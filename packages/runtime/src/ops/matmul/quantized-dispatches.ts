@@ -9,10 +9,10 @@ import {
   write,
 } from "../../kernel.ts";
 import type { BuildContext } from "../../op.ts";
-import { type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
+import { isQuantized, type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
-import { quantizedWindows, type Rows, rowsOf, rowWindows } from "../../windows.ts";
+import { quantizedWindows, type Rows, type RowWindow, rowsOf, rowWindows } from "../../windows.ts";
 import { epilogueBindings, epilogueUniforms, epilogueValues } from "./epilogue.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 
@@ -38,6 +38,16 @@ export type QuantizedKernel = Kernel<
   keyof ReturnType<typeof quantizedBindings>,
   keyof typeof quantizedUniforms
 >;
+
+/** The uniforms of a window of rows of A, and of the weights, which are columns of the product. */
+export function partValues(rows: RowWindow, columns: RowWindow) {
+  return { m: rows.count, columns: columns.count, column0: columns.start };
+}
+
+/** Whether the weights alone are quantised. */
+export function hasQuantizedWeights({ a, b }: MatmulInputs): boolean {
+  return a.dtype === "f32" && isQuantized(b.dtype);
+}
 
 const workgroup = 64;
 
@@ -106,14 +116,7 @@ export function quantizedDispatches(
             bias: bias ?? bound,
             residual: residual ? rowsOf(added, rows) : bound,
           },
-          {
-            m: rows.count,
-            n,
-            groups,
-            columns: columns.count,
-            column0: columns.start,
-            ...epilogueValues(params, inputs),
-          },
+          { n, groups, ...partValues(rows, columns), ...epilogueValues(params, inputs) },
           workgroups(rows.count, columns.count),
         ),
       );

@@ -1,10 +1,11 @@
 import { kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import { isQuantized, type QuantizedDType } from "../../quantized.ts";
+import type { QuantizedDType } from "../../quantized.ts";
 import { quantizedReader } from "../../quantized-reading.ts";
 import { wgsl } from "../../wgsl.ts";
 import { epilogueWgsl } from "./epilogue.wgsl.ts";
 import {
+  hasQuantizedWeights,
   type QuantizedKernel,
   quantizedBindings,
   quantizedDispatches,
@@ -127,8 +128,10 @@ ${wide ? `      let w${c}b = quants[2u * (w_row${c} + g) + 1u];` : ""}
   });
 }
 
-function runs({ b }: MatmulInputs, caps: { subgroups: boolean; subgroupSize: number }): boolean {
-  return isQuantized(b.dtype) && caps.subgroups && (caps.subgroupSize === 4 || caps.subgroupSize === 8);
+function runs(inputs: MatmulInputs, caps: { subgroups: boolean; subgroupSize: number }): boolean {
+  return (
+    hasQuantizedWeights(inputs) && caps.subgroups && (caps.subgroupSize === 4 || caps.subgroupSize === 8)
+  );
 }
 
 /** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */

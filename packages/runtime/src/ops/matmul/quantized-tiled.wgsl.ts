@@ -1,10 +1,11 @@
 import { kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import { isQuantized, type QuantizedDType } from "../../quantized.ts";
+import type { QuantizedDType } from "../../quantized.ts";
 import { quantizedReader } from "../../quantized-reading.ts";
 import { wgsl } from "../../wgsl.ts";
 import { epilogueWgsl } from "./epilogue.wgsl.ts";
 import {
+  hasQuantizedWeights,
   type QuantizedKernel,
   quantizedBindings,
   quantizedDispatches,
@@ -19,8 +20,8 @@ interface Tile {
   readonly rowsPerThread: number;
 }
 
-/** A tile is one group deep. Its pitch in vec4s: one more than it holds, so that 8 threads' vec4s fall on 32 banks. */
-const quads = 8;
+/** A tile is half a group deep. Its pitch in vec4s: one more than it holds, so that 8 threads' vec4s fall on 32 banks. */
+const quads = 4;
 const pitch = quads + 1;
 
 const outputRows = ({ side, rowsPerThread }: Tile): number => side * rowsPerThread;
@@ -36,7 +37,8 @@ function tiledKernel(dtype: QuantizedDType, tile: Tile): QuantizedKernel {
   const columns = outputColumns(tile);
   const threads = side * side;
   const wide = dtype === "q8_0";
-  const words = wide ? 8 : 4;
+  /** Of half a group: of four weights each, or of four and the four that are half a group behind them. */
+  const words = wide ? 4 : 2;
   return kernel({
     name: `matmul-tiled-${rows}x${columns}-${dtype}`,
     bindings: quantizedBindings("u32"),
@@ -52,27 +54,34 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: ve
   let row0 = wid.y * ${rows}u;
   let col0 = wid.x * ${columns}u;
 ${unroll(rowsPerThread, (r) => `  var s${r} = vec4<f32>();`)}
-  for (var g = 0u; g < u.groups; g++) {
+  for (var h = 0u; h < 2u * u.groups; h++) {
     for (var i = li; i < ${rows * quads}u; i += ${threads}u) {
       let row = i / ${quads}u;
       let q = i % ${quads}u;
-      a_tile[row * ${pitch}u + q] = a[(min(row0 + row, u.m - 1u) * u.groups + g) * ${quads}u + q];
+#if ${wide}
+      let at = 4u * h + q;
+#else
+      let at = 8u * (h / 2u) + 2u * (h % 2u) + (q & 1u) + 4u * (q / 2u);
+#endif
+      a_tile[row * ${pitch}u + q] = a[min(row0 + row, u.m - 1u) * u.groups * 8u + at];
     }
     for (var i = li; i < ${columns * words}u; i += ${threads}u) {
       let col = i / ${words}u;
       let word = i % ${words}u;
-      let at = min(col0 + col, u.columns - 1u) * u.groups + g;
-      let w = quants[at * ${words}u + word];
-      let s = scale_of(at);
+      let half = min(col0 + col, u.columns - 1u) * u.groups * 2u + h;
+      let w = quants[half * ${words}u + word];
+      let s = scale_of(half / 2u);
 #if ${wide}
       b_tile[col * ${pitch}u + word] = weights_of(quants_of(w), s);
 #else
       b_tile[col * ${pitch}u + word] = weights_of(low_quants(w), s);
-      b_tile[col * ${pitch}u + word + 4u] = weights_of(high_quants(w), s);
+      b_tile[col * ${pitch}u + word + 2u] = weights_of(high_quants(w), s);
 #endif
     }
     workgroupBarrier();
-    for (var q = 0u; q < min(${quads}u, (u.groups - g) * ${quads}u); q++) {
+    // a bound that Mesa does not see through: it would unroll the loop
+    for (var k = ${quads}u * h; k < min(${quads}u * (h + 1u), 8u * u.groups); k++) {
+      let q = k - ${quads}u * h;
 ${unroll(4, (c) => `      let b${c} = b_tile[(${c * side}u + lid.x) * ${pitch}u + q];`)}
 ${unroll(rowsPerThread, (r) => `      { let v = a_tile[(${r * side}u + lid.y) * ${pitch}u + q]; s${r} += vec4<f32>(dot(v, b0), dot(v, b1), dot(v, b2), dot(v, b3)); }`)}
     }
@@ -101,8 +110,8 @@ function tiledVariant(
     [Math.ceil(n / outputColumns(tile)), Math.ceil(m / outputRows(tile))] as const;
   return {
     name: `quantized-tiled-${outputRows(tile)}x${outputColumns(tile)}`,
-    supports: ({ b }, _, { limits }) =>
-      isQuantized(b.dtype) &&
+    supports: (inputs, _, { limits }) =>
+      hasQuantizedWeights(inputs) &&
       threads <= limits.maxComputeInvocationsPerWorkgroup &&
       bytes <= limits.maxComputeWorkgroupStorageSize,
     prefers(inputs, params) {

@@ -2,6 +2,7 @@ import { hostTensor } from "../../host-tensor.ts";
 import { type OpCase, suite } from "../../op-case.ts";
 import { type QuantizedDType, quantGroup } from "../../quantized.ts";
 import type { Random } from "../../random.ts";
+import type { Shape } from "../../tensor.ts";
 import { exactly } from "../permute/cases.ts";
 import { quantizeOp } from "./index.ts";
 import type { QuantizeInputs, QuantizeParams } from "./spec.ts";
@@ -27,7 +28,7 @@ function quantizeCase(
   };
   return {
     name: `${JSON.stringify(shape)} ${from} ${to}${of > rows ? ` into rows ${row} of ${of}` : ""} scale ${scale} mean ${mean}`,
-    params: { row },
+    params: { row, dtype: to },
     inputs: (r) => ({ x: source(r), target: r.normals([of, width], { dtype: to }) }),
     tolerance: exactly,
   };
@@ -52,11 +53,19 @@ const corners: readonly (readonly number[])[] = [
 
 const cornerCase = (to: QuantizedDType): OpCase<QuantizeInputs, QuantizeParams> => ({
   name: `corners of ${to}`,
-  params: { row: 0 },
+  params: { row: 0, dtype: to },
   inputs: (r) => ({
     x: hostTensor([corners.length, quantGroup], "f32", corners.flat()),
     target: r.normals([corners.length, quantGroup], { dtype: to }),
   }),
+  tolerance: exactly,
+});
+
+/** Without a target: a tensor of its own. */
+const freshCase = (shape: Shape, to: QuantizedDType): OpCase<QuantizeInputs, QuantizeParams> => ({
+  name: `${JSON.stringify(shape)} f32 to a new ${to}`,
+  params: { row: 0, dtype: to },
+  inputs: (r) => ({ x: r.normals(shape), target: undefined }),
   tolerance: exactly,
 });
 
@@ -69,10 +78,11 @@ export const quantizeSuite = suite(
     quantizeCase(9, 160, "f32", to, { scale: 0.02 }),
     quantizeCase(9, 160, "f16", to, { scale: 0.02, mean: 0.05 }),
     quantizeCase(5, 96, "bf16", to, { mean: -2 }),
-    // a group's end repeats the row's last value; rows that start in the middle of a word of scales
+    // groups with padding; rows that start in the middle of a word of scales
     quantizeCase(7, 37, "f32", to, { row: 1, of: 11 }),
     quantizeCase(3, 3, "f16", to, { row: 2, of: 5 }),
     quantizeCase(3, 70, "bf16", to, { scale: 1e-3 }),
     cornerCase(to),
+    freshCase([2, 5, 64], to),
   ]),
 );

@@ -4,7 +4,7 @@ import type { Variant } from "../../op.ts";
 import { type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
 import { noScale } from "../../quantized-host.ts";
 import { reader } from "../../reading.ts";
-import type { DType } from "../../tensor.ts";
+import type { DType, Tensor } from "../../tensor.ts";
 import { f32, wgsl } from "../../wgsl.ts";
 import { quantizedWindows, rowsOf, rowWindows } from "../../windows.ts";
 import { type QuantizeInputs, type QuantizeParams, quantizeShape } from "./spec.ts";
@@ -13,7 +13,7 @@ const workgroup = 64;
 const quads = quantGroup / 4;
 const range = (n: number): number[] => [...Array(n).keys()];
 
-/** x as f32s: four at once where rows are whole groups, else one by one, as a group's end repeats the row's last. */
+/** x as f32s: four at once where rows are whole groups, else one by one, as a group may have padding. */
 function source(dtype: DType, wide: boolean) {
   if (dtype !== "u32") return reader("x", dtype === "f32" ? "f32" : "packed", wide);
   const halves = (w: string) => `bitcast<f32>(${w} << 16u), bitcast<f32>(${w} & 0xffff0000u)`;
@@ -47,9 +47,10 @@ fn quad(row: u32, k: u32) -> vec4<f32> {
 #if ${wide}
   return load4_x((row * u.width + k) >> 2u);
 #else
-  let end = row * u.width + u.width - 1u;
-  let at = vec4<u32>(row * u.width + k) + vec4<u32>(0u, 1u, 2u, 3u);
-  return vec4<f32>(load_x(min(at.x, end)), load_x(min(at.y, end)), load_x(min(at.z, end)), load_x(min(at.w, end)));
+  let within = vec4<u32>(k, k + 1u, k + 2u, k + 3u);
+  let at = row * u.width + min(within, vec4<u32>(u.width - 1u));
+  let v = vec4<f32>(load_x(at.x), load_x(at.y), load_x(at.z), load_x(at.w));
+  return ${to === "q4_1" ? "v" : "select(vec4<f32>(), v, within < vec4<u32>(u.width))"};
 #endif
 }
 // |x / d| to nearest, half away from zero, exactly: the quotient's floor is off by one at most, and the remainders of the
@@ -145,9 +146,10 @@ ${each((q) => `  low = min(low, v${q}); high = max(high, v${q});`)}
 export const groupsVariant: Variant<QuantizeInputs, QuantizeParams> = {
   name: "groups",
   supports: () => true,
-  build({ inputs, params, caps }): Dispatch[] {
-    const { x, target } = inputs;
-    const { dtype, rows, width } = quantizeShape(inputs, params);
+  build({ inputs, outputs, params, caps }): Dispatch[] {
+    const { dtype } = params;
+    const { x, target = outputs[0] as Tensor } = inputs;
+    const { rows, width } = quantizeShape(inputs, params);
     const { groups } = quantizedLayout(target.shape, dtype);
     const compiled = quantizeKernel(x.dtype, dtype, width % quantGroup === 0);
     const part = { tensor: x, width: x.shape.at(-1) as number };

@@ -1,4 +1,4 @@
-import type { HostTensor } from "../../host-tensor.ts";
+import { type HostTensor, hostResult } from "../../host-tensor.ts";
 import type { HostTensors } from "../../op.ts";
 import { dequantizeHost, quantizeHost } from "../../quantized-host.ts";
 import { type QuantizeInputs, type QuantizeParams, quantizeShape } from "./spec.ts";
@@ -20,8 +20,11 @@ export function quantizeReference(
   { x, target }: HostTensors<QuantizeInputs>,
   params: QuantizeParams,
 ): HostTensor[] {
-  const { dtype, rows, width } = quantizeShape({ x, target }, params);
+  const { dtype, row } = params;
+  const { rows, width } = quantizeShape({ x, target }, params);
   const shape = [rows, width];
-  target.data.set(dequantizeHost(quantizeHost(valuesOf(x), shape, dtype), shape, dtype), params.row * width);
+  const values = dequantizeHost(quantizeHost(valuesOf(x), shape, dtype), shape, dtype);
+  if (!target) return [hostResult([...x.shape.slice(0, -1), width], Float64Array.from(values), dtype)];
+  target.data.set(values, row * width);
   return [];
 }
