@@ -8,7 +8,7 @@ import {
   requireModelKind,
 } from "@mask-llava/models";
 import { FileFolder } from "@mask-llava/models/node";
-import { embeddedCheckpoint, embeddedPart } from "./embedded.ts";
+import { embeddedPart, openEmbedded } from "./embedded.ts";
 import { UsageError } from "./errors.ts";
 
 /** The command for each kind of model. */
@@ -39,7 +39,8 @@ export async function openModelFolder<K extends ModelKind>(
 ): Promise<OpenedModel<K>> {
   const embedded = model === undefined ? await embeddedPart(wanted) : undefined;
   if (embedded) return embedded;
-  const folder = await openFolder(model);
+  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
+  const folder = await FileFolder.open(model);
   if (await holdsMaskLlava(folder)) {
     throw new ConfigError(
       settingsFile,
@@ -53,13 +54,13 @@ export async function openModelFolder<K extends ModelKind>(
 
 /** The folder of `--model`, or without it the embedded one, where it holds a Mask-LLaVA checkpoint. */
 export async function findMaskLlavaFolder(model: string | undefined): Promise<Folder | undefined> {
-  const folder = await openFolder(model ?? embeddedCheckpoint);
+  const folder = await openFolder(model);
   return (await holdsMaskLlava(folder)) ? folder : undefined;
 }
 
 /** Opens the folder of `--model`, or without it the embedded one, which must hold a Mask-LLaVA checkpoint. */
 export async function requireMaskLlavaFolder(model: string | undefined): Promise<Folder> {
-  const folder = await openFolder(model ?? embeddedCheckpoint);
+  const folder = await openFolder(model);
   if (await holdsMaskLlava(folder)) return folder;
   const found = await identifyModel(folder).catch(() => undefined);
   throw new ConfigError(
@@ -73,9 +74,9 @@ export async function requireMaskLlavaFolder(model: string | undefined): Promise
   );
 }
 
+/** The folder of `--model`, or without it the embedded checkpoint. */
 async function openFolder(model: string | undefined): Promise<Folder> {
-  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
-  return await FileFolder.open(model);
+  return model === undefined ? await openEmbedded() : await FileFolder.open(model);
 }
 
 /** Whether the folder holds a Mask-LLaVA checkpoint. */
