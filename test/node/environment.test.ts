@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cacheFolderCandidates } from "../../packages/runtime/src/node/cache-folder.ts";
@@ -73,6 +74,12 @@ test("the user's cache folder comes before the home's, and relative ones do not 
   expect(cacheFolderCandidates({ XDG_CACHE_HOME: "c", HOME: "/h" })[0]).toBe(
     join("/h", ".cache", "mask-llava"),
   );
+});
+
+test("a user of whom nothing is known but the number has a cache folder too", () => {
+  expect(cacheFolderCandidates({}, { id: 12345, name: "user 12345", home: undefined })).toEqual([
+    join(tmpdir(), "mask-llava-12345"),
+  ]);
 });
 
 test("driverEnvironment leaves alone what the user has set", () => {

@@ -27,12 +27,17 @@ export function runCli(args: readonly string[], options: CommandOptions = {}): P
 
 /** Runs Node with `args`. */
 export function runNode(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  return runProgram(process.execPath, args, { ...options, env: { ...process.env, ...options.env } });
+}
+
+/** Runs the program at a path with `args`, and with no more of an environment than `options` gives. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, {
-      stdio: "pipe",
-      cwd: options.cwd,
-      env: { ...process.env, ...options.env },
-    });
+    const child = spawn(program, args, { stdio: "pipe", cwd: options.cwd, env: { ...options.env } });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,6 +1,9 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ModelKind } from "@mask-llava/models";
 import { FileFolder } from "@mask-llava/models/node";
+import { UsageError } from "./errors.ts";
 import type { ModelFlags } from "./flags.ts";
 import { type Io, say } from "./io.ts";
 
@@ -22,13 +25,21 @@ const parts: Partial<Readonly<Record<ModelKind, string>>> = {
   sam: "segmenter",
 };
 
+/** The embedded checkpoint, or a sub-folder of it. Throws a UsageError where the program comes without one. */
+export async function openEmbedded(part = ""): Promise<FileFolder> {
+  if (!existsSync(embeddedCheckpoint)) {
+    throw new UsageError("--model DIR is missing, and no checkpoint is embedded in this build");
+  }
+  return await FileFolder.open(join(embeddedCheckpoint, part));
+}
+
 /** The embedded network of one of these kinds; undefined where none is embedded. */
 export async function embeddedPart<K extends ModelKind>(
   wanted: readonly K[],
 ): Promise<{ readonly folder: FileFolder; readonly kind: K } | undefined> {
   for (const kind of wanted) {
     const part = parts[kind];
-    if (part !== undefined) return { folder: await FileFolder.open(`${embeddedCheckpoint}/${part}`), kind };
+    if (part !== undefined) return { folder: await openEmbedded(part), kind };
   }
   return undefined;
 }

@@ -7,8 +7,8 @@ import {
   type ModelKind,
   requireModelKind,
 } from "@mask-llava/models";
-import { besideModel, FileFolder, findGguf, openCheckpoint } from "@mask-llava/models/node";
-import { embeddedCheckpoint, embeddedPart } from "./embedded.ts";
+import { besideModel, findGguf, openCheckpoint } from "@mask-llava/models/node";
+import { embeddedPart, openEmbedded } from "./embedded.ts";
 import { UsageError } from "./errors.ts";
 
 /** The command for each kind of model. */
@@ -44,7 +44,8 @@ export async function openModelFolder<K extends ModelKind>(
 ): Promise<OpenedModel<K>> {
   const embedded = model === undefined ? await embeddedPart(wanted) : undefined;
   if (embedded) return embedded;
-  const folder = await openFolder(model, mmproj);
+  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
+  const folder = await openCheckpoint(model, mmproj);
   if (await holdsMaskLlava(folder)) {
     throw new ConfigError(
       settingsFile,
@@ -59,13 +60,13 @@ export async function openModelFolder<K extends ModelKind>(
 /** The folder of `--model`, or without it the embedded one, where it holds a Mask-LLaVA checkpoint. */
 export async function findMaskLlavaFolder(model: string | undefined): Promise<Folder | undefined> {
   if (model !== undefined && (await findGguf(model))) return undefined;
-  const folder = await FileFolder.open(model ?? embeddedCheckpoint);
+  const folder = await openFolder(model);
   return (await holdsMaskLlava(folder)) ? folder : undefined;
 }
 
 /** Opens the folder of `--model`, or without it the embedded one, which must hold a Mask-LLaVA checkpoint. */
 export async function requireMaskLlavaFolder(model: string | undefined): Promise<Folder> {
-  const folder = await openFolder(model ?? embeddedCheckpoint);
+  const folder = await openFolder(model);
   if (await holdsMaskLlava(folder)) return folder;
   const found = await identifyModel(folder).catch(() => undefined);
   throw new ConfigError(
@@ -79,9 +80,9 @@ export async function requireMaskLlavaFolder(model: string | undefined): Promise
   );
 }
 
-async function openFolder(model: string | undefined, mmproj?: string | typeof besideModel): Promise<Folder> {
-  if (model === undefined) throw new UsageError("--model DIR is missing: the checkpoint folder to load");
-  return openCheckpoint(model, mmproj);
+/** The folder of `--model`, or without it the embedded checkpoint. */
+async function openFolder(model: string | undefined): Promise<Folder> {
+  return model === undefined ? await openEmbedded() : await openCheckpoint(model);
 }
 
 /** Opens the LLaVA model of `--model`: a folder, or a GGUF file with the mmproj file of `--mmproj` or the one beside it. */

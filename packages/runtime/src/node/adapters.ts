@@ -5,7 +5,7 @@ import { adviseOnEnvironment, inspectEnvironment } from "./environment.ts";
 import { findIcdFiles } from "./icd.ts";
 import { openSystemLoader, useLoader } from "./loader.ts";
 import { nativeMessages } from "./native-messages.ts";
-import { provideSwiftShader, swiftShaderSupported } from "./swiftshader.ts";
+import { provideSwiftShader, swiftShaderInstalled, swiftShaderSupported } from "./swiftshader.ts";
 
 /** `auto`, `gpu`, `software`, or a part of an adapter's name in any case. */
 export type AdapterChoice = string;
@@ -100,7 +100,7 @@ async function* driverSources(): AsyncGenerator<DriverSource> {
     return;
   }
   prepareDriverEnvironment();
-  const embedded = swiftShaderSupported();
+  const embedded = swiftShaderInstalled();
   const hasLoader = "path" in openSystemLoader();
   // Drivers without a loader occur in containers: the embedded loader serves them as well.
   if (findIcdFiles().some((icd) => !icd.problem) && (hasLoader || embedded)) {
@@ -203,6 +203,9 @@ async function describeFailure(choice: AdapterChoice, seen: readonly AdapterCand
   );
   const lines = [`${wanted}; ${found.length > 0 ? `there is ${found.join(", ")}` : "there is none at all"}`];
   const wantsName = !["auto", "gpu", "software"].includes(choice);
+  if (choice !== "gpu" && swiftShaderSupported() && !swiftShaderInstalled()) {
+    lines.push("no software adapter is embedded in this installation: install a Vulkan driver");
+  }
   if (!wantsName) {
     lines.push(...adviseOnEnvironment(inspectEnvironment()));
     if (process.platform === "linux")

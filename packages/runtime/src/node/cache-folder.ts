@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
-import { homedir, tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { currentUser } from "./user.ts";
 
 /** The environment variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -26,15 +27,12 @@ export function userCacheFolder(env: Environment = process.env): string {
 }
 
 /** Where `userCacheFolder` looks, best first. */
-export function cacheFolderCandidates(env: Environment): string[] {
+export function cacheFolderCandidates(env: Environment, user = currentUser()): string[] {
   const candidates: string[] = [];
   if (env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME)) candidates.push(env.XDG_CACHE_HOME);
-  const home = env.HOME ?? homedir();
-  if (isAbsolute(home)) candidates.push(join(home, ".cache"));
-  return [
-    ...candidates.map((folder) => join(folder, "mask-llava")),
-    join(tmpdir(), `mask-llava-${userInfo().uid}`),
-  ];
+  const home = env.HOME ?? user.home;
+  if (home !== undefined && isAbsolute(home)) candidates.push(join(home, ".cache"));
+  return [...candidates.map((folder) => join(folder, "mask-llava")), join(tmpdir(), `mask-llava-${user.id}`)];
 }
 
 function ownedByUs(folder: string): boolean {

@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "./cache-folder.ts";
 import { findIcdFiles, type IcdFile, icdSearch } from "./icd.ts";
 import { type LoaderSearch, openSystemLoader } from "./loader.ts";
+import { currentUser } from "./user.ts";
 
 /** A file under /dev through which a driver reaches a GPU. */
 export interface DeviceNode {
@@ -123,7 +123,7 @@ function nvidiaDriverVersion(): string | undefined {
 }
 
 /** What stands between this machine and a hardware GPU, each with what to do about it; most likely cause first. */
-export function adviseOnEnvironment(facts: VulkanEnvironment, user: string = userInfo().username): string[] {
+export function adviseOnEnvironment(facts: VulkanEnvironment, user = currentUser().name): string[] {
   const advice: string[] = [];
   const nvidia = facts.deviceNodes.some((node) => /nvidia\d+$/.test(node.path));
   const { visibleDevices, driverCapabilities, kind } = facts.container;

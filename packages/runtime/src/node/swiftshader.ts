@@ -31,6 +31,11 @@ export function swiftShaderSupported(
   return platform === "linux" && arch === "x64";
 }
 
+/** True where `provideSwiftShader` has something to unpack: an installation may leave the package out. */
+export function swiftShaderInstalled(): boolean {
+  return swiftShaderSupported() && findArchive() !== undefined;
+}
+
 /**
  * SwiftShader in the user's cache folder, unpacked from the npm package `@sparticuz/chromium` by the first process that
  * asks. Processes may ask at the same time: each unpacks into a folder of its own and renames it into place, and the
@@ -46,7 +51,7 @@ export async function provideSwiftShader(cacheFolder: string = userCacheFolder()
   const folder = join(cacheFolder, `swiftshader-${source.version}`);
   if (!complete(folder)) {
     try {
-      await unpackInto(folder, await readFile(source.archive));
+      await unpackInto(folder, await readFile(source.file));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new AdapterError(`the embedded software adapter cannot be unpacked into ${folder}: ${reason}`, {
@@ -61,35 +66,36 @@ function complete(folder: string): boolean {
   return [...wanted].every((name) => existsSync(join(folder, name)));
 }
 
-function locateArchive(): { archive: string; version: string } {
+interface Archive {
+  readonly file: string;
+  /** Of the package that it is in. */
+  readonly version: string;
+}
+
+function locateArchive(): Archive {
+  const found = findArchive();
+  if (found) return found;
+  throw new AdapterError(
+    "the embedded software adapter is not part of this installation: it lacks the npm package @sparticuz/chromium with bin/swiftshader.tar.br",
+  );
+}
+
+function findArchive(): Archive | undefined {
+  const require = createRequire(import.meta.url);
   let entry: string;
   try {
-    entry = createRequire(import.meta.url).resolve("@sparticuz/chromium");
-  } catch (error) {
-    throw new AdapterError(
-      "the npm package @sparticuz/chromium, which has the embedded software adapter, is not installed: run npm ci",
-      {
-        cause: error,
-      },
-    );
+    entry = require.resolve("@sparticuz/chromium");
+  } catch {
+    return undefined;
   }
   // The package exports neither its package.json nor its archives, so they are found from its entry.
-  const root = entry.slice(
-    0,
-    entry.lastIndexOf(join("@sparticuz", "chromium")) + join("@sparticuz", "chromium").length,
-  );
-  const archive = join(root, "bin", "swiftshader.tar.br");
-  if (!existsSync(archive)) throw new AdapterError(`${archive} is missing: reinstall with npm ci`);
-  const manifest: unknown = createRequire(import.meta.url)(join(root, "package.json"));
-  if (
-    typeof manifest !== "object" ||
-    manifest === null ||
-    !("version" in manifest) ||
-    typeof manifest.version !== "string"
-  ) {
-    throw new AdapterError(`${join(root, "package.json")} has no version: reinstall with npm ci`);
-  }
-  return { archive, version: manifest.version };
+  const name = join("@sparticuz", "chromium");
+  const root = entry.slice(0, entry.lastIndexOf(name) + name.length);
+  const file = join(root, "bin", "swiftshader.tar.br");
+  const manifest: unknown = require(join(root, "package.json"));
+  const version =
+    typeof manifest === "object" && manifest !== null && "version" in manifest && manifest.version;
+  return typeof version === "string" && existsSync(file) ? { file, version } : undefined;
 }
 
 /** Unpacks a brotli-compressed tar of the driver into `folder`, which appears whole or not at all. */
