@@ -8,8 +8,6 @@ import { runNode, runProgram } from "../support/cli.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const script = join(root, "scripts", "bundle.mjs");
-const fixture = (name: string) => join(root, "test", "fixtures", name);
-const embedded = existsSync(join(root, "packages", "cli", "checkpoint"));
 const onSwiftShader = ["--adapter", "swiftshader"];
 /** Software adapters are slow, and machines that test may be busy. */
 const patience = 600_000;
@@ -26,8 +24,7 @@ describe.skipIf(!glibc)("the archive, unpacked, with an empty environment", { ti
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "mask-llava bundle-"));
     unpacked = join(folder, "unpacked");
-    const without = embedded ? [] : ["--no-checkpoint"];
-    const { code, stderr, stdout } = await runNode([script, "--unpacked", "--out", unpacked, ...without]);
+    const { code, stderr, stdout } = await runNode([script, "--unpacked", "--out", unpacked]);
     expect(code, stderr).toBe(0);
     expect(stdout).toMatch(/Node +\d+\.\d MiB +1 file/);
   }, patience);
@@ -58,34 +55,27 @@ describe.skipIf(!glibc)("the archive, unpacked, with an empty environment", { ti
     expect(code).toBe(0);
   });
 
-  test("ask: the decoder of pictures, the renderer of templates and the GPU work", async () => {
-    const picture = join(unpacked, "app", "assets", "example.png");
-    const flags = ["--model", fixture("llava-default"), "--max-new-tokens", "4", "--json", ...onSwiftShader];
-    const { code, stdout, stderr } = await run("mask-llava", "ask", picture, "What is it?", ...flags);
-    expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ command: "ask", tokens: { new: 4 } });
-  });
-
-  test("ask without --model: the embedded checkpoint, or word that there is none", async () => {
+  test("ask: pictures are decoded and drawn, templates rendered, and the embedded checkpoint answers", async () => {
     const { code, stdout, stderr } = await run("mask-llava", "ask", ...onSwiftShader);
-    expect(code, stderr).toBe(embedded ? 0 : 2);
-    expect(stderr).toContain(embedded ? "the embedded checkpoint answers" : "no checkpoint is embedded");
-    expect(stdout !== "").toBe(embedded);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/\w/);
+    expect(existsSync(join(folder, "work", "mask-llava-tokens.png"))).toBe(true);
   });
 
-  test("detect: labels are drawn, in the typeface that came along", async () => {
-    const picture = join(fixture("detr-single"), "picture.png");
-    const flags = ["--model", fixture("detr-single"), "--save-picture", "boxes.png", ...onSwiftShader];
-    const { code, stderr } = await run("mask-llava", "detect", picture, ...flags);
+  test("scenes are drawn, and eval plots what is answered about them", async () => {
+    const drawn = await run("mask-llava", "scenes", "--seed", "1", "--count", "1", "--out", "drawn");
+    expect(drawn.code, drawn.stderr).toBe(0);
+    const flags = ["--model", join(unpacked, "app", "checkpoint"), "--limit", "1", "--plot", "accuracy.png"];
+    const { code, stderr } = await run(
+      "mask-llava",
+      "eval",
+      "--dataset",
+      "drawn",
+      ...flags,
+      ...onSwiftShader,
+    );
     expect(code, stderr).toBe(0);
-    expect(existsSync(join(folder, "work", "boxes.png"))).toBe(true);
-  });
-
-  test("scenes", async () => {
-    const flags = ["--seed", "1", "--count", "1", "--out", "drawn"];
-    const { code, stderr } = await run("mask-llava", "scenes", ...flags);
-    expect(code, stderr).toBe(0);
-    expect(existsSync(join(folder, "work", "drawn"))).toBe(true);
+    expect(existsSync(join(folder, "work", "accuracy.png"))).toBe(true);
   });
 
   test("the benchmarks: they know their commit", async () => {
@@ -95,6 +85,18 @@ describe.skipIf(!glibc)("the archive, unpacked, with an empty environment", { ti
     const { conditions } = JSON.parse(readFileSync(join(folder, "work", "k.json"), "utf8"));
     const head = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: root, encoding: "utf8" });
     expect(conditions.commit).toContain(head.trim());
+  });
+
+  test("what was left out is named where it is missed", async () => {
+    rmSync(join(unpacked, "app", "checkpoint"), { recursive: true });
+    expect(await run("mask-llava", "ask")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("no checkpoint is embedded"),
+    });
+    rmSync(join(unpacked, "app", "node_modules", "@sparticuz"), { recursive: true });
+    const { code, stdout } = await run("mask-llava", "doctor", "--json", "--adapter", "software");
+    if (code === 0) expect(JSON.parse(stdout).adapter.origin).toBe("system");
+    else expect(JSON.parse(stdout).problem).toContain("no software adapter is embedded");
   });
 });
 
