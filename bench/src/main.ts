@@ -1,6 +1,7 @@
 import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command, CommanderError } from "commander";
 import { kernelsCommand } from "./kernels/command.ts";
+import { peersCommand } from "./peers/command.ts";
 import { formatReport, realSizes } from "./real-size/index.ts";
 
 const program = new Command("bench").description("Measurements of Mask-LLaVA's kernels and networks.");
@@ -24,7 +25,7 @@ program
     if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
   });
 
-program.addCommand(kernelsCommand());
+program.addCommand(kernelsCommand()).addCommand(peersCommand());
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells what can be said)");
 
