@@ -8,7 +8,16 @@ const folder = outputFolder();
 test("times cases that it has checked, against roofs of the same run", async () => {
   const [json, csv] = [folder.path("k.json"), folder.path("k.csv")];
   const files = ["--json", json, "--csv", csv];
-  const run = await bench("kernels", "--adapter", testAdapter, "--size", "tiny", "--filter", "llama decode q", ...files);
+  const run = await bench(
+    "kernels",
+    "--adapter",
+    testAdapter,
+    "--size",
+    "tiny",
+    "--filter",
+    "llama decode q",
+    ...files,
+  );
   expect(run.stderr).toContain("[2/2]");
   expect(run.code).toBe(0);
   expect(run.stdout).toMatch(/read roof .* GB\/s/);

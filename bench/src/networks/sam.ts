@@ -54,3 +54,49 @@ export const samEncoder: NetworkKind = {
     };
   },
 };
+
+/** Prompts that are decoded together. */
+const boxes = 8;
+
+/** SAM's mask decoder on an embedded picture: three masks for each of eight boxes. */
+export const samDecoder: NetworkKind = {
+  name: "SAM decoder",
+  shape(size) {
+    const { image, outputs } = shapes[size];
+    return `${boxes} boxes, ${(image / 16) ** 2} places of ${outputs}`;
+  },
+  async open(device, { size, dtype }) {
+    const weights = new RandomWeights(device, { dtype });
+    const { imageSize: side, grid, prompts, decoder } = new SamNetwork(weights.weights, samConfig(size));
+    const outputTokens = await decoder.outputTokens;
+    const rows: number[] = [];
+    for (let i = 0; i < boxes; i++) {
+      const [x, y] = [(i * 131) % (side / 2), (i * 89) % (side / 2)];
+      const own = await prompts.tokens({ points: [], box: [x, y, x + side / 3, y + side / 4] });
+      rows.push(...outputTokens, ...own);
+    }
+    await weights.load();
+    const width = decoder.config.hidden_size;
+    const tokens = device.tensor(
+      { shape: [boxes, rows.length / boxes / width, width], dtype: "f32", label: "prompts" },
+      Float32Array.from(rows),
+    ); // [P, T, C]
+    const image = device.tensor(
+      { shape: [1, width, grid, grid], dtype: "f32", label: "image embedding" },
+      waves(width * grid * grid),
+    ); // [1, C, g, g]
+    return {
+      weightBytes: weights.bytes,
+      inputs: [tokens, image],
+      record(cmd) {
+        const { noMask: dense, imagePositions: positions } = prompts;
+        const { predMasks, iouScores } = decoder.forward(cmd, { image, tokens, dense, positions }, true);
+        return [predMasks, iouScores]; // [P, 3, 4g, 4g], [P, 3]
+      },
+      [Symbol.dispose]() {
+        for (const t of [tokens, image]) t.dispose();
+        weights.dispose();
+      },
+    };
+  },
+};
