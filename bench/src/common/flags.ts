@@ -27,18 +27,23 @@ function plots(value: string, before: readonly string[] = []): readonly string[]
   return [...before, value];
 }
 
-/** @param cases what `--filter` chooses from */
-export function withCommonFlags(command: Command, cases = "cases"): Command {
+/** Where to run, and what to write. */
+export function withOutputFlags(command: Command): Command {
   return command
-    .option("--filter <text>", `only ${cases} whose name contains this, in any case`, "")
     .option("--adapter <which>", "auto, gpu, software, or a part of an adapter's name", nonEmpty, "auto")
-    .addOption(
-      new Option("--size <size>", `how large the ${cases} are (default: by the adapter)`).choices(sizes),
-    )
     .option("--json <file>", "write everything that was measured", nonEmpty)
     .option("--csv <file>", "write a line for each result", nonEmpty)
     .option("--plot <file>", "draw the results: .svg or .png; may be given twice", plots)
-    .option("--note <text>", "a remark on the run, kept with its figures")
+    .option("--note <text>", "a remark on the run, kept with its figures");
+}
+
+/** @param cases what `--filter` chooses from */
+export function withCommonFlags(command: Command, cases = "cases"): Command {
+  return withOutputFlags(command)
+    .option("--filter <text>", `only ${cases} whose name contains this, in any case`, "")
+    .addOption(
+      new Option("--size <size>", `how large the ${cases} are (default: by the adapter)`).choices(sizes),
+    )
     .option("--list", `print the names of the ${cases} and measure nothing`);
 }
 
