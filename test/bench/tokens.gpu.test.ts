@@ -19,7 +19,9 @@ test("measures both compositions at each number of tokens, and fits what one cos
   expect(run.code).toBe(0);
   const { rows, costs, subject } = JSON.parse(await readFile(json, "utf8"));
   // LLaVA has 576 patches; Mask-LLaVA has [CLS], 30 objects and the background besides
-  expect(rows.map((r: { composition: string; visualTokens: number }) => [r.composition, r.visualTokens])).toEqual([
+  expect(
+    rows.map((r: { composition: string; visualTokens: number }) => [r.composition, r.visualTokens]),
+  ).toEqual([
     ["Mask-LLaVA", 8],
     ["Mask-LLaVA", 64],
     ["Mask-LLaVA", 600],

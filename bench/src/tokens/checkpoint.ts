@@ -21,7 +21,8 @@ export async function checkpointSubject(
     const { grid, objects, kinds } = composed;
     const { vision, detect, segment, objectTokens } = composed.timings;
     const optionsFor = (composition: CompositionName, tokens: number): AskOptions => {
-      if (composition === "LLaVA") return { tokens, patchGrid: grid, cls: false, background: false, objects: 0 };
+      if (composition === "LLaVA")
+        return { tokens, patchGrid: grid, cls: false, background: false, objects: 0 };
       return tokens <= kinds.length ? { tokens } : { tokens, patchGrid: grid };
     };
     const { num_hidden_layers: layers, num_key_value_heads: heads, head_dim: size } = model.language.config;

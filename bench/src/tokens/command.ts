@@ -41,7 +41,8 @@ const examplePicture = fileURLToPath(
 
 function count(value: string): number {
   const number = Number(value);
-  if (!/^\d+$/.test(value) || number < 1) throw new InvalidArgumentError("Expected a whole number of at least 1.");
+  if (!/^\d+$/.test(value) || number < 1)
+    throw new InvalidArgumentError("Expected a whole number of at least 1.");
   return number;
 }
 
@@ -61,7 +62,11 @@ export function tokensCommand(): Command {
   );
   return withOutputFlags(command)
     .option("--filter <text>", `only compositions whose name contains this: ${compositions.join(", ")}`, "")
-    .option("--model <dir>", "a Mask-LLaVA checkpoint (default: the one that comes with the program)", nonEmpty)
+    .option(
+      "--model <dir>",
+      "a Mask-LLaVA checkpoint (default: the one that comes with the program)",
+      nonEmpty,
+    )
     .option("--picture <file>", "what the checkpoint is asked about (default: an example)", nonEmpty)
     .addOption(
       new Option("--synthetic <shape>", "random weights of a decoder's shape, made on the GPU")
@@ -70,9 +75,19 @@ export function tokensCommand(): Command {
     )
     .option("--tokens <list>", "numbers of visual tokens", counts, [8, 16, 32, 64, 96, 144, 288, 576])
     .option("--text <n>", "tokens of text in a synthetic prompt", count, 40)
-    .option("--answer <n>", "tokens of each answer (default: 8 on a software adapter, 64 otherwise)", atLeastTwo)
-    .option("--rounds <n>", "how often each is measured (default: 3 on a software adapter, 10 otherwise)", atLeastTwo)
-    .addOption(new Option("--dtype <dtype>", "of weights and KV cache (default: f16)").choices(["f32", "f16"]))
+    .option(
+      "--answer <n>",
+      "tokens of each answer (default: 8 on a software adapter, 64 otherwise)",
+      atLeastTwo,
+    )
+    .option(
+      "--rounds <n>",
+      "how often each is measured (default: 3 on a software adapter, 10 otherwise)",
+      atLeastTwo,
+    )
+    .addOption(
+      new Option("--dtype <dtype>", "of weights and KV cache (default: f16)").choices(["f32", "f16"]),
+    )
     .addHelpText("after", examples)
     .action((flags: Flags) => measure(flags, command));
 }
@@ -80,7 +95,9 @@ export function tokensCommand(): Command {
 async function measure(flags: Flags, command: Command): Promise<void> {
   const chosen = compositions.filter((name) => name.toLowerCase().includes(flags.filter.toLowerCase()));
   if (chosen.length === 0)
-    command.error(`error: --filter ${JSON.stringify(flags.filter)}: neither of ${compositions.join(", ")} contains that`);
+    command.error(
+      `error: --filter ${JSON.stringify(flags.filter)}: neither of ${compositions.join(", ")} contains that`,
+    );
   if (!flags.synthetic && !flags.model && !existsSync(embedded))
     command.error("error: there is no embedded checkpoint here: give --model or --synthetic");
   await checkOutputs(flags);

@@ -41,7 +41,9 @@ const columns: readonly Column<TokenRow>[] = [
 /** The whole report, for a terminal. */
 export function formatReport(report: TokenReport): string {
   const { conditions, subject, plan, rows, costs, peakGpu, seconds } = report;
-  const image = Object.entries(subject.imageWork ?? {}).map(([stage, ms]) => `${stage} ${milliseconds(ms)} ms`);
+  const image = Object.entries(subject.imageWork ?? {}).map(
+    ([stage, ms]) => `${stage} ${milliseconds(ms)} ms`,
+  );
   return [
     formatConditions(conditions),
     `model      ${subject.name}, ${subject.dtype}, ${formatBytes(subject.weightBytes)} of weights; at most ${formatBytes(peakGpu)} on the GPU`,

@@ -82,7 +82,8 @@ export async function syntheticSubject(
       dtype,
       weightBytes: weights.bytes + projectorWeights.bytes,
       textTokens,
-      kvBytesPerToken: 2 * shape.layers * config.num_key_value_heads * config.head_dim * (dtype === "f16" ? 2 : 4),
+      kvBytesPerToken:
+        2 * shape.layers * config.num_key_value_heads * config.head_dim * (dtype === "f16" ? 2 : 4),
       imageWork: undefined,
       most: (composition) => (composition === "LLaVA" ? side * side : tokenCount(features.plan({}, side))),
       async answer(composition, visualTokens, newTokens): Promise<AnswerTimes> {
@@ -115,7 +116,13 @@ export async function syntheticSubject(
 class PictureFeatures implements Disposable {
   readonly grid: Grid;
   readonly candidates: readonly ObjectCandidate[];
-  readonly sources: { cls: Tensor; patches: Tensor; grid: Grid; objects: Tensor; candidates: readonly ObjectCandidate[] };
+  readonly sources: {
+    cls: Tensor;
+    patches: Tensor;
+    grid: Grid;
+    objects: Tensor;
+    candidates: readonly ObjectCandidate[];
+  };
   readonly #device: Device;
 
   constructor(device: Device, { width, joint, side }: SyntheticShape["vision"]) {
@@ -138,7 +145,8 @@ class PictureFeatures implements Disposable {
   /** Mask-LLaVA's plan takes the checkpoint's pooled grid while it suffices, then the whole one. */
   planFor(composition: CompositionName, tokens: number): Composition {
     const { rows: side } = this.grid;
-    if (composition === "LLaVA") return this.plan({ tokens, cls: false, background: false, objects: 0 }, side);
+    if (composition === "LLaVA")
+      return this.plan({ tokens, cls: false, background: false, objects: 0 }, side);
     const pooled = parseSettings({}).patch_grid[0];
     return this.plan({ tokens }, tokens <= tokenCount(this.plan({}, pooled)) ? pooled : side);
   }
