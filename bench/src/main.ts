@@ -1,30 +1,12 @@
-import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command, CommanderError } from "commander";
 import { kernelsCommand } from "./kernels/command.ts";
-import { formatReport, realSizes } from "./real-size/index.ts";
+import { modelsCommand } from "./models/command.ts";
+import { peersCommand } from "./peers/command.ts";
+import { tokensCommand } from "./tokens/command.ts";
 
 const program = new Command("bench").description("Measurements of Mask-LLaVA's kernels and networks.");
-
-program
-  .command("real-size")
-  .description("Run networks of real size on random weights, within the memory budget.")
-  .option("--adapter <which>", "auto, gpu, software, or a part of an adapter's name", "auto")
-  .option("--filter <text>", "only names that contain this", "")
-  .option("--json", "print one JSON object on stdout")
-  .action(async ({ adapter, filter, json }: { adapter: string; filter: string; json?: boolean }) => {
-    const results: Record<string, unknown> = {};
-    for (const [name, run] of Object.entries(realSizes)) {
-      if (!name.includes(filter)) continue;
-      using device = await openNodeDevice({ adapter }); // a device each, so that peaks are each one's own
-      results.adapter = device.info;
-      const measured = await run(device);
-      results[name] = measured;
-      process.stderr.write(`${formatReport(name, measured)}\n`);
-    }
-    if (json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
-  });
-
-program.addCommand(kernelsCommand());
+for (const command of [kernelsCommand(), modelsCommand(), tokensCommand(), peersCommand()])
+  program.addCommand(command);
 for (const command of [program, ...program.commands])
   command.exitOverride().showHelpAfterError("(--help tells what can be said)");
 

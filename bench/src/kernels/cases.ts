@@ -1,10 +1,7 @@
 import type { DType, HostTensor, InputSpecs, Op, Shape, Tensor, TensorSpec } from "@mask-llava/runtime";
 import { type OpCase, type OpSuite, suites, type Tolerance } from "@mask-llava/runtime/conformance";
+import type { Size } from "../common/sizes.ts";
 import { FastRandom } from "./fast-random.ts";
-
-/** `real`: the shapes that the networks have; the others are scaled down. */
-export const sizes = ["tiny", "small", "real"] as const;
-export type Size = (typeof sizes)[number];
 
 /** An input of a case: random values made on the GPU, in [mean - range, mean + range), or given ones. */
 export type InputPlan = TensorSpec & ({ readonly range: number; readonly mean: number } | HostTensor);

@@ -1,6 +1,7 @@
 import type { Device } from "@mask-llava/runtime";
-import { type KernelCase, type Size, suiteCases } from "./cases.ts";
-import { type Conditions, conditionsOf, processorCache } from "./conditions.ts";
+import { type Conditions, conditionsOf, processorCache } from "../common/conditions.ts";
+import type { Size } from "../common/sizes.ts";
+import { type KernelCase, suiteCases } from "./cases.ts";
 import { type Measurement, type MeasureOptions, measureCase } from "./measure.ts";
 import { measureRoofs, type Roofs } from "./roofs.ts";
 import { networkCases } from "./shapes.ts";
@@ -35,17 +36,10 @@ export interface KernelRun {
   readonly onRow?: (row: KernelRow) => void;
 }
 
-/** All cases of a size whose name contains `filter`, in any case. */
-export function casesOf(size: Size, filter: string): KernelCase[] {
-  const wanted = filter.toLowerCase();
+/** All cases of a size. */
+export function kernelCases(size: Size): KernelCase[] {
   const networks = networkCases(size);
-  const all = [...networks, ...suiteCases(size, new Set(networks.map(({ op }) => op.name)))];
-  return all.filter(({ name }) => name.toLowerCase().includes(wanted));
-}
-
-/** The size that fits a device where none is asked for. */
-export function defaultSize(device: Device): Size {
-  return device.info.software ? "small" : "real";
+  return [...networks, ...suiteCases(size, new Set(networks.map(({ op }) => op.name)))];
 }
 
 const mebibyte = 2 ** 20;

@@ -1,8 +1,8 @@
 import { chooseVariant, type Device, type InputSpecs, type Program, type Tensor } from "@mask-llava/runtime";
+import { type Statistics, statisticsOf } from "../common/statistics.ts";
 import type { DeviceInputs, KernelCase } from "./cases.ts";
 import { type Checked, checkCase } from "./check.ts";
 import { RotatedInputs } from "./inputs.ts";
-import { type Statistics, statisticsOf } from "./statistics.ts";
 
 export interface MeasureOptions {
   /** Samples a case; fewer, but at least three, where they would take longer than `limit`. */

@@ -1,9 +1,12 @@
-import type { Conditions } from "./conditions.ts";
+import type { TopLevelSpec } from "vega-lite";
+import { barChart } from "../common/bar-chart.ts";
+import { formatConditions } from "../common/conditions.ts";
+import { conditionFields, type Field, formatCsv } from "../common/csv.ts";
+import { type Column, formatTable, milliseconds } from "../common/table.ts";
 import type { KernelReport, KernelRow } from "./index.ts";
 
 /** Header lines: where the figures are from, and the roofs. */
 export function formatHead({ conditions, roofs, size, options }: KernelReport): string {
-  const { adapter, processor, load, commit, note } = conditions;
   const variants = (name: string) =>
     roofs.measurements.flatMap((m) =>
       m.name.startsWith(name)
@@ -11,32 +14,23 @@ export function formatHead({ conditions, roofs, size, options }: KernelReport): 
         : [],
     );
   return [
-    `adapter    ${formatAdapter(conditions)}`,
-    `driver     ${adapter.description || "not told"} (${[adapter.vendor, adapter.architecture, adapter.device].filter(Boolean).join(", ")})`,
-    `host       ${processor.cores} x ${processor.model}, load ${load.toFixed(1)}${load > processor.cores ? " (shared with other work)" : ""}, Node ${conditions.node}`,
-    `commit     ${commit ?? "unknown"}, ${conditions.date}`,
-    ...(note ? [`note       ${note}`] : []),
+    formatConditions(conditions),
     `size       ${size}; inputs rotate over ${Math.round(options.rotation / 2 ** 20)} MiB where a chain is long enough (* : they do not); samples of at least ${options.sample} ms`,
     `read roof  ${(roofs.readBytesPerSecond / 1e9).toFixed(2)} GB/s (${variants("roof-read").join(", ")})`,
     `FMA roof   ${(roofs.flopsPerSecond / 1e9).toFixed(1)} GFLOP/s (${variants("roof-arithmetic").join(", ")})`,
   ].join("\n");
 }
 
-function formatAdapter({ adapter }: Conditions): string {
-  const name = adapter.device || adapter.description || adapter.architecture;
-  return adapter.software ? `${name} — SOFTWARE: figures are those of a processor, not of a GPU` : name;
-}
-
-const columns: readonly (readonly [title: string, cell: (row: KernelRow) => string])[] = [
-  ["kernel", (r) => `${r.name}${r.pastCache ? "" : " *"}`],
-  ["variant", (r) => r.variant],
-  ["ms", (r) => milliseconds(r.time.median)],
-  ["spread", (r) => `${(100 * r.time.spread).toFixed(0)}%`],
-  ["+-", (r) => `${r.time.relativeMarginOfError.toFixed(0)}%`],
-  ["GFLOP/s", (r) => r.gflops.toFixed(2)],
-  ["GB/s", (r) => r.gigabytes.toFixed(2)],
-  ["of roof", (r) => formatBound(r)],
-  ["clock", (r) => (r.clock === "timestamps" ? "GPU" : "wall")],
+const columns: readonly Column<KernelRow>[] = [
+  { title: "kernel", cell: (r) => `${r.name}${r.pastCache ? "" : " *"}`, text: true },
+  { title: "variant", cell: (r) => r.variant, text: true },
+  { title: "ms", cell: (r) => milliseconds(r.time.median) },
+  { title: "spread", cell: (r) => `${(100 * r.time.spread).toFixed(0)}%` },
+  { title: "+-", cell: (r) => `${r.time.relativeMarginOfError.toFixed(0)}%` },
+  { title: "GFLOP/s", cell: (r) => r.gflops.toFixed(2) },
+  { title: "GB/s", cell: (r) => r.gigabytes.toFixed(2) },
+  { title: "of roof", cell: (r) => formatBound(r) },
+  { title: "clock", cell: (r) => (r.clock === "timestamps" ? "GPU" : "wall") },
 ];
 
 /** The part of the roof that binds a kernel. */
@@ -45,22 +39,9 @@ function formatBound({ ofArithmetic, ofRead }: KernelRow): string {
   return `${(100 * part).toFixed(0)}% ${ofArithmetic > ofRead ? "FMA" : "read"}`;
 }
 
-function milliseconds(ms: number): string {
-  return ms.toPrecision(3);
-}
-
-/** A line a case, the columns aligned. */
-export function formatTable(rows: readonly KernelRow[]): string {
-  const lines = [columns.map(([title]) => title), ...rows.map((r) => columns.map(([, cell]) => cell(r)))];
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, i) => (i < 2 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+/** A line a case. */
+export function formatRows(rows: readonly KernelRow[]): string {
+  return formatTable(columns, rows);
 }
 
 /** One case while the run goes on. */
@@ -68,9 +49,9 @@ export function formatProgress(row: KernelRow, index: number, count: number): st
   return `[${index}/${count}] ${row.name}: ${milliseconds(row.time.median)} ms, ${formatBound(row)} (${row.variant})`;
 }
 
-/** A row a case, with the conditions repeated in each, so that files can be joined. */
-export function formatCsv({ conditions, size, roofs, rows }: KernelReport): string {
-  const fields: [string, (r: KernelRow) => string | number | boolean | undefined][] = [
+/** A row a case. */
+export function csvOf({ conditions, size, roofs, rows }: KernelReport): string {
+  const fields: Field<KernelRow>[] = [
     ["kernel", (r) => r.name],
     ["variant", (r) => r.variant],
     ["size", () => size],
@@ -96,21 +77,19 @@ export function formatCsv({ conditions, size, roofs, rows }: KernelReport): stri
     ["worst_error_of_tolerance", (r) => r.checked.worst],
     ["fma_roof_gflop_per_s", () => roofs.flopsPerSecond / 1e9],
     ["read_roof_gb_per_s", () => roofs.readBytesPerSecond / 1e9],
-    ["adapter", () => conditions.adapter.device],
-    ["driver", () => conditions.adapter.description],
-    ["software", () => conditions.adapter.software],
-    ["load", () => conditions.load],
-    ["commit", () => conditions.commit],
-    ["date", () => conditions.date],
+    ...conditionFields(conditions),
   ];
-  const lines = [
-    fields.map(([name]) => name),
-    ...rows.map((r) => fields.map(([, value]) => quoted(value(r)))),
-  ];
-  return `${lines.map((line) => line.join(",")).join("\n")}\n`;
+  return formatCsv(fields, rows);
 }
 
-function quoted(value: string | number | boolean | undefined): string {
-  const text = String(value ?? "");
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+export function chartOf({ conditions, rows }: KernelReport): TopLevelSpec {
+  return barChart({
+    title: "Kernels: part of the roof that binds each (arithmetic or reading)",
+    conditions,
+    axis: "part of the roof, measured in the same run",
+    bars: rows.map((row) => {
+      const value = Math.max(row.ofArithmetic, row.ofRead);
+      return { name: row.name, value, label: formatBound(row), good: value >= 0.5 };
+    }),
+  });
 }

@@ -1,5 +1,6 @@
 import { type Device, hostTensor } from "@mask-llava/runtime";
-import { type KernelCase, kernelCase, type Size, uniform } from "./cases.ts";
+import type { Size } from "../common/sizes.ts";
+import { type KernelCase, kernelCase, uniform } from "./cases.ts";
 import { type Measurement, type MeasureOptions, measureCase } from "./measure.ts";
 import { arithmeticRoofOp, readRoofOp } from "./roof-ops.ts";
 

@@ -11,7 +11,8 @@ import {
   tokenTermsOp,
   weightedMeanOp,
 } from "@mask-llava/runtime";
-import { type KernelCase, kernelCase, type Size, uniform } from "./cases.ts";
+import type { Size } from "../common/sizes.ts";
+import { type KernelCase, kernelCase, uniform } from "./cases.ts";
 import { FastRandom } from "./fast-random.ts";
 
 /** MaskInversion's fused passes over CLIP L/14-336, 30 masks at once; fewer masks and a coarser grid at small sizes. */

@@ -1,5 +1,6 @@
 import { deformableAttentionOp, hostTensor, maskPoolOp, roiAlignOp } from "@mask-llava/runtime";
-import { type KernelCase, kernelCase, type Size, uniform } from "./cases.ts";
+import type { Size } from "../common/sizes.ts";
+import { type KernelCase, kernelCase, uniform } from "./cases.ts";
 import { FastRandom } from "./fast-random.ts";
 
 type Pair = readonly [number, number];

@@ -2,6 +2,7 @@ import type { Activation, DType, Shape } from "@mask-llava/runtime";
 import {
   attentionOp,
   conv2dOp,
+  embeddingOp,
   hostTensor,
   layerNormOp,
   matmulOp,
@@ -11,7 +12,9 @@ import {
   siluMulOp,
   softmaxOp,
 } from "@mask-llava/runtime";
-import { type KernelCase, kernelCase, type Size, uniform } from "./cases.ts";
+import type { Size } from "../common/sizes.ts";
+import { type KernelCase, kernelCase, uniform } from "./cases.ts";
+import { FastRandom } from "./fast-random.ts";
 import { maskInversionCases } from "./shapes-mask-inversion.ts";
 import { placeCases } from "./shapes-places.ts";
 
@@ -55,6 +58,12 @@ function product(what: string, p: Product, size: Size): KernelCase {
     }),
   });
   return size === "tiny" ? made : { ...made, scaledDown: product(what, p, "tiny") };
+}
+
+/** What others quote their speed on: 1024 cubed, but at `tiny`. */
+function squareProduct(size: Size): KernelCase {
+  const n = size === "tiny" ? 128 : 1024;
+  return product("GEMM", { m: n, n, k: n }, "real");
 }
 
 /** CLIP ViT-L/14-336, LLaVA-1.5's tower: D 1024, 577 tokens. */
@@ -234,9 +243,27 @@ function rowCases(size: Size): KernelCase[] {
       tolerance: { abs: 1e-6, rel: 3e-6 },
       inputs: () => ({ gate: uniform(gated, { deviation: 2 }), up: uniform(gated) }),
     }),
+    embedded(m(617), [w(32000), w(4096)]),
     appended("prefill", m(617), 0, size),
-    appended("decode", 1, m(700), size),
+    appended("decode", 1, m(704) - 4, size),
   ];
+}
+
+/** Rows of a table of f16 by random ids. */
+function embedded(tokens: number, [rows, d]: readonly [number, number]): KernelCase {
+  const random = new FastRandom(5);
+  return kernelCase(embeddingOp, `LLaMA ${tokens} of [${rows}, ${d}] f16`, {
+    params: {},
+    tolerance: { abs: 0, rel: 0 },
+    inputs: () => ({
+      table: uniform([rows, d], { dtype: "f16" }),
+      ids: hostTensor(
+        [1, tokens],
+        "u32",
+        Array.from({ length: tokens }, () => random.integer(0, rows)),
+      ),
+    }),
+  });
 }
 
 /** RoPE, and the append to a cache of 704 tokens. */
@@ -261,6 +288,7 @@ function appended(what: string, rows: number, start: number, size: Size): Kernel
 /** The shapes that the networks run, at a size. */
 export function networkCases(size: Size): KernelCase[] {
   return [
+    squareProduct(size),
     ...clipProducts(size),
     ...llamaProducts(size),
     ...attentionCases(size),

@@ -240,6 +240,22 @@ const elements: SpotRule = (inputs, params, output, random) => {
   return { inputs: { ...Object.fromEntries(shared), x: pick(x, [at]).tensor }, params, at };
 };
 
+/** Rows of a table by some of the ids: those rows alone make the table. */
+const embeddedRows: SpotRule = (inputs, params, output, random) => {
+  const [table, ids] = [input(inputs, "table"), input(inputs, "ids")];
+  const count = sizeOf(ids.shape);
+  const chosen = some(random, count, 16);
+  const rowIds = chosen.map((i) => ids.data[i] as number);
+  return {
+    inputs: {
+      table: pick(table, [rowIds]).tensor,
+      ids: hostTensor([chosen.length], "u32", [...chosen.keys()]),
+    },
+    params,
+    at: positions([count, output.shape.at(-1) as number], [chosen, undefined]),
+  };
+};
+
 /** How to check a few elements of an op's first output, by op name. */
 export const spotRules: Readonly<Record<string, SpotRule>> = {
   "layer-norm": rows,
@@ -247,6 +263,7 @@ export const spotRules: Readonly<Record<string, SpotRule>> = {
   softmax: rows,
   matmul: product,
   attention: attentionHead,
+  embedding: embeddedRows,
   deformableAttention: sampledHead,
   conv2d: convPixel,
   roiAlign: roiChannels,

@@ -7,6 +7,7 @@ import {
   llavaNames,
   type UploadOptions,
   type Weights,
+  type WeightSource,
 } from "@mask-llava/models";
 import type { Activation, Device, Recorder, Tensor } from "@mask-llava/runtime";
 import { ComposeError } from "./errors.ts";
@@ -18,27 +19,28 @@ export type ProjectedKind = (typeof projectedKinds)[number];
 
 export type KindWidths = Readonly<Record<ProjectedKind, number>>;
 
+export interface ProjectorShape {
+  readonly settings: MaskLlavaSettings;
+  readonly widths: KindWidths;
+  /** The decoder's width. */
+  readonly outputs: number;
+}
+
 /**
  * Visual tokens to the decoder's width: Linear, activation, Linear, as LLaVA-1.5's. The first layer is one for all kinds
  * (`linear_1`), or one a kind (`linear_1.cls`, `linear_1.patch`, `linear_1.object`) where widths differ; the second is shared.
  * With `norm_scaling: learned` there is a factor a kind (`norm_scale.cls`, …), applied before. Owns its weights.
  */
 export class Projector implements Disposable {
-  readonly #checkpoint: Checkpoint;
+  readonly #source: WeightSource;
   readonly #first: Readonly<Record<ProjectedKind, Linear>>;
   readonly #second: Linear;
   readonly #activation: Activation;
   /** Learned factors [1, 1], where norms are scaled so. */
   readonly scales: Readonly<Record<ProjectedKind, Tensor>> | undefined;
 
-  private constructor(
-    checkpoint: Checkpoint,
-    w: Weights,
-    settings: MaskLlavaSettings,
-    widths: KindWidths,
-    outputs: number,
-  ) {
-    this.#checkpoint = checkpoint;
+  private constructor(source: WeightSource, w: Weights, { settings, widths, outputs }: ProjectorShape) {
+    this.#source = source;
     this.#activation =
       settings.projector_hidden_act === "gelu_pytorch_tanh" ? "gelu_tanh" : settings.projector_hidden_act;
     const bias = w.has("linear_2.bias");
@@ -66,7 +68,7 @@ export class Projector implements Disposable {
   static async load(
     device: Device,
     folder: Folder,
-    shape: { settings: MaskLlavaSettings; widths: KindWidths; outputs: number },
+    shape: ProjectorShape,
     options: CheckpointOptions & UploadOptions = {},
   ): Promise<Projector> {
     const prefix = "multi_modal_projector.";
@@ -84,11 +86,23 @@ export class Projector implements Disposable {
           expected: `tensors named ${prefix}linear_1…`,
         });
       }
-      const projector = new Projector(checkpoint, weights, shape.settings, shape.widths, shape.outputs);
+      const projector = new Projector(checkpoint, weights, shape);
       await checkpoint.load(options);
       return projector;
     } catch (error) {
       checkpoint.dispose();
+      throw error;
+    }
+  }
+
+  /** Takes its weights at the source's root; the projector then owns the source, which is disposed where that fails. */
+  static async fromWeights(source: WeightSource, shape: ProjectorShape): Promise<Projector> {
+    try {
+      const projector = new Projector(source, source.weights, shape);
+      await source.load();
+      return projector;
+    } catch (error) {
+      source[Symbol.dispose]();
       throw error;
     }
   }
@@ -100,7 +114,7 @@ export class Projector implements Disposable {
   }
 
   dispose(): void {
-    this.#checkpoint.dispose();
+    this.#source[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -74,6 +74,26 @@ export async function listAdapters(): Promise<AdapterCandidate[]> {
   return all;
 }
 
+/**
+ * VK_DRIVER_FILES with which another library in this process finds the driver of an open adapter and no other. Undefined
+ * where it would find no other anyway, or where there are no such files.
+ */
+export async function driverFilesOf(adapter: AdapterDescription): Promise<string | undefined> {
+  if (process.platform !== "linux") return undefined;
+  const dawn = await loadDawn();
+  const isIt = ({ info }: OpenedAdapter): boolean =>
+    info.device === adapter.device && info.description === adapter.description;
+  for await (const source of driverSources()) {
+    const opened = await openAll(dawn, source);
+    if (!opened.some(isIt)) continue;
+    if (source.driverFiles !== undefined || opened.length === 1) return source.driverFiles;
+    for (const { path, problem } of findIcdFiles()) {
+      if (!problem && (await openAll(dawn, { ...source, driverFiles: path })).some(isIt)) return path;
+    }
+  }
+  return undefined;
+}
+
 /** The candidate that `choice` means, or undefined. Candidates come in the driver's order, best first. */
 export function chooseAdapter(
   candidates: readonly AdapterCandidate[],

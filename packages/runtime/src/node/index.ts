@@ -3,6 +3,7 @@ export {
   type AdapterCandidate,
   type AdapterChoice,
   createGpu,
+  driverFilesOf,
   listAdapters,
   type OpenedAdapter,
 } from "./adapters.ts";

@@ -103,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
 }
 
 /** f16 weights are read as packed pairs: they are small, and one way works on every device. */
-function storageOf(tensor: Tensor): FloatStorage {
+export function storageOf(tensor: Tensor): FloatStorage {
   return tensor.dtype === "f16" ? "packed" : "f32";
 }
 

@@ -1,6 +1,7 @@
 import type { Op, Variant } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
 import type { Tensor } from "../../tensor.ts";
+import { lanesFit, lanesNorm, lanesPreferred } from "../layer-norm/lanes.wgsl.ts";
 import { rowNormReference } from "../layer-norm/reference.ts";
 import { rowNorm, rowNormWays } from "../layer-norm/rows.wgsl.ts";
 import { checkNorm, lastAxisRows, type NormParams, normCost } from "../layer-norm/spec.ts";
@@ -20,13 +21,24 @@ const variants = rowNormWays.map(
   }),
 );
 
+const lanes: Variant<RmsNormInputs, NormParams> = {
+  name: "lanes",
+  supports: ({ x }, _, caps) => lanesFit(lastAxisRows(x).width, caps),
+  prefers: (_, __, caps) => lanesPreferred(caps),
+  build: ({ inputs: { x, weight }, outputs, params: { eps }, caps }) =>
+    lanesNorm(
+      { kind: "rms", x, y: outputs[0] as Tensor, ...lastAxisRows(x), eps, weight, bias: undefined },
+      caps,
+    ),
+};
+
 export const rmsNormOp: Op<RmsNormInputs, NormParams> = {
   name: "rms-norm",
   infer({ x, weight }, { eps }) {
     checkNorm("rmsNorm", x, x.shape.at(-1), { weight }, eps);
     return [{ shape: x.shape, dtype: "f32" }];
   },
-  variants,
+  variants: [lanes, ...variants],
   reference: ({ x, weight }, { eps }) => rowNormReference(x, weight, undefined, eps, false),
   cost: ({ x }) => normCost(x, 4),
 };

@@ -50,7 +50,7 @@ function appendKernel(storage: FloatStorage) {
     },
     enable: storage === "f16" ? ["f16"] : [],
     code: wgsl`
-${rotationCode()}
+${rotationCode("f32")}
 ${rotatedCode("q")}
 ${rotatedCode("k")}
 @compute @workgroup_size(${workgroup})

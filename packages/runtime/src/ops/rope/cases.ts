@@ -71,6 +71,9 @@ export const ropeAppendSuite = suite(
   (["f32", "f16"] as const).flatMap((dtype) => [
     appendCase({ length: 4, heads: 4, kvHeads: 2, size: 8, start: [0, 5] }, 9, dtype),
     appendCase({ length: 1, heads: 2, size: 64, start: [11] }, 12, dtype),
+    // all of a head turned: quads of pairs; heads and positions that nothing divides, and rows beyond the capacity
+    appendCase({ length: 5, heads: 7, kvHeads: 7, size: 24, start: [2, 6], scaling: 1.5 }, 9, dtype),
+    appendCase({ length: 3, heads: 9, kvHeads: 3, size: 128, start: [0, 70001, 1] }, 4, dtype),
     appendCase({ length: 2, heads: 3, kvHeads: 1, size: 5, rotary: 4, start: [3, 2, 5] }, 7, dtype),
     // odd rows and odd caches: words are shared by rows, and by the end of one cache and the start of the next
     appendCase({ length: 3, heads: 1, size: 17, rotary: 8, start: [4, 0, 1], scaling: 0.5 }, 7, dtype),

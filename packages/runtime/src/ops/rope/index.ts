@@ -2,6 +2,7 @@ import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
 import { bytesPerElement, sizeOf, type Tensor, type TensorSpec } from "../../tensor.ts";
 import { appendVariants } from "./append.wgsl.ts";
+import { quadsVariants } from "./append-quads.wgsl.ts";
 import { ropeAppendReference, ropeReference } from "./reference.ts";
 import { ropeVariant } from "./rope.wgsl.ts";
 import { appendShape, type RopeAppendInputs, type RopeInputs, type RopeParams, ropeShape } from "./spec.ts";
@@ -30,7 +31,7 @@ export const ropeAppendOp: Op<RopeAppendInputs, RopeParams> = {
     return [{ shape: inputs.q.shape, dtype: "f32" }];
   },
   mutates: ["kCache", "vCache"],
-  variants: appendVariants,
+  variants: [...quadsVariants, ...appendVariants],
   reference: ropeAppendReference,
   cost({ q, k, v, kCache }) {
     const rows = sizeOf(k.shape) + sizeOf(v.shape);

@@ -21,7 +21,7 @@ const ropeKernel = kernel({
     scaling: "f32",
   },
   code: wgsl`
-${rotationCode()}
+${rotationCode("f32")}
 ${rotatedCode("x")}
 @compute @workgroup_size(${workgroup})
 fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {

@@ -18,14 +18,17 @@ function halfPiParts(): string[] {
 }
 
 /**
- * `turn(angle)` = (cos, sin) of an f32 angle in [0, 2^17 pi/2], to about 1e-7. WGSL's own sin and cos promise 2^-11
- * within [-pi, pi] and nothing beyond. Products and differences below are exact, so fused operations change nothing.
- * The polynomials on [-pi/4, pi/4] are truncated Taylor series: their next terms are below 3e-8 there.
+ * `turn(angle)`: cosine and sine of f32 angles in [0, 2^17 pi/2], to about 1e-7, one or four at once. WGSL's own sin and cos
+ * promise 2^-11 within [-pi, pi] and nothing beyond. Products and differences below are exact, so fused operations change
+ * nothing. The polynomials on [-pi/4, pi/4] are truncated Taylor series: their next terms are below 3e-8 there.
  */
-export function rotationCode(): string {
+export function rotationCode(type: "f32" | "vec4<f32>"): string {
   const [p1, p2, p3, p4, p5] = halfPiParts() as [string, string, string, string, string];
+  const integer = type === "f32" ? "u32" : "vec4<u32>";
+  const equals = (n: number) => `(quadrant == ${integer}(${n}u))`;
   return wgsl`
-fn turn(angle: f32) -> vec2<f32> {
+struct Turn { cos: ${type}, sin: ${type} }
+fn turn(angle: ${type}) -> Turn {
   let n = floor(angle * ${f32(2 / Math.PI)} + 0.5);
   var r = angle - n * ${p1};
   r = r - n * ${p2};
@@ -35,13 +38,14 @@ fn turn(angle: f32) -> vec2<f32> {
   let z = r * r;
   let s = r + r * z * (${f32(-1 / 6)} + z * (${f32(1 / 120)} + z * (${f32(-1 / 5040)} + z * ${f32(1 / 362880)})));
   let c = 1.0 + z * (-0.5 + z * (${f32(1 / 24)} + z * (${f32(-1 / 720)} + z * ${f32(1 / 40320)})));
-  let quadrant = u32(n) & 3u;
-  let swapped = select(vec2<f32>(c, s), vec2<f32>(s, c), (quadrant & 1u) == 1u);
-  return vec2<f32>(
-    select(swapped.x, -swapped.x, quadrant == 1u || quadrant == 2u),
-    select(swapped.y, -swapped.y, quadrant >= 2u));
-}
-fn angle_at(position: u32, pair: u32) -> f32 { return f32(position) * inv_freq[pair]; }`;
+  let quadrant = ${integer}(n) & ${integer}(3u);
+  let odd = (quadrant & ${integer}(1u)) == ${integer}(1u);
+  let cosine = select(c, s, odd);
+  let sine = select(s, c, odd);
+  return Turn(
+    select(cosine, -cosine, ${equals(1)} | ${equals(2)}),
+    select(sine, -sine, quadrant >= ${integer}(2u)));
+}`;
 }
 
 /** `rotated_NAME(at, d, position)`: element d of the head of NAME that begins at `at`, rotated where d < u.rotary. */
@@ -52,8 +56,8 @@ fn rotated_${name}(at: u32, d: u32, position: u32) -> f32 {
   if (d >= u.rotary) { return value; }
   let half = u.rotary / 2u;
   let first = d < half;
-  let cs = u.scaling * turn(angle_at(position, select(d - half, d, first)));
+  let t = turn(f32(position) * inv_freq[select(d - half, d, first)]);
   let other = ${name}[at + select(d - half, d + half, first)];
-  return value * cs.x + select(other, -other, first) * cs.y;
+  return u.scaling * (value * t.cos + select(other, -other, first) * t.sin);
 }`;
 }

@@ -1,6 +1,7 @@
 import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
 import { sizeOf, type Tensor } from "../../tensor.ts";
+import { lanesVariant } from "./lanes.wgsl.ts";
 import { softmaxReference } from "./reference.ts";
 import { type SoftmaxInputs, softmaxShape } from "./spec.ts";
 import { rowVariant, teamVariant } from "./variants.wgsl.ts";
@@ -11,7 +12,7 @@ export const softmaxOp: Op<SoftmaxInputs, Record<string, never>> = {
     softmaxShape(inputs);
     return [{ shape: inputs.x.shape, dtype: "f32" }];
   },
-  variants: [rowVariant, teamVariant],
+  variants: [rowVariant, lanesVariant, teamVariant],
   reference: softmaxReference,
   cost({ x }) {
     const n = sizeOf(x.shape);

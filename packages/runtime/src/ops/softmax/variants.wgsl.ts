@@ -1,26 +1,16 @@
 import { type Dispatch, dispatch, grid, type Kernel, kernel, read, write } from "../../kernel.ts";
 import type { BuildContext, Variant } from "../../op.ts";
 import type { Tensor } from "../../tensor.ts";
-import { f32, wgsl } from "../../wgsl.ts";
+import { wgsl } from "../../wgsl.ts";
 import { rowsOf, rowWindows } from "../../windows.ts";
-import { maskedBelow, type SoftmaxInputs, softmaxShape } from "./spec.ts";
+import { online } from "./online.wgsl.ts";
+import { type SoftmaxInputs, softmaxShape } from "./spec.ts";
 
 type NoParams = Record<string, never>;
 type SoftmaxKernel = Kernel<"x" | "y", "rows" | "width">;
 
 const bindings = { x: read("f32"), y: write("f32") };
 const uniforms = { rows: "u32", width: "u32" } as const;
-
-/** Maximum and sum of exponentials in one pass: the sum is rescaled where the maximum grows (Milakov, Gimelshein 2018). */
-const online = wgsl`
-const masked = ${f32(maskedBelow)};
-struct Stats { largest: f32, total: f32 }
-fn weight(value: f32, largest: f32) -> f32 { return select(exp(value - largest), 0.0, value <= masked); }
-fn add_value(s: Stats, value: f32) -> Stats {
-  let largest = max(s.largest, value);
-  return Stats(largest, s.total * exp(s.largest - largest) + weight(value, largest));
-}
-fn quotient(p: f32, total: f32) -> f32 { return select(p / total, 0.0, total == 0.0); }`;
 
 const rowWorkgroup = 64;
 

@@ -17,7 +17,7 @@ export async function checkWritable(flag: string, file: string): Promise<void> {
 }
 
 /** Writes a file under a temporary name beside it and renames it: nobody sees half of it. */
-export async function writeWhole(file: string, content: string): Promise<void> {
+export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await writeFile(temporary, content);

@@ -39,6 +39,19 @@ export async function conditionsOf(device: Device, note?: string): Promise<Condi
   };
 }
 
+/** Lines that say where figures are from. */
+export function formatConditions({ adapter, processor, load, node, commit, date, note }: Conditions): string {
+  const { description, vendor, architecture, device, software } = adapter;
+  const name = device || description || architecture;
+  return [
+    `adapter    ${name}${software ? " — SOFTWARE: figures are those of a processor, not of a GPU" : ""}`,
+    `driver     ${description || "not told"} (${[vendor, architecture, device].filter(Boolean).join(", ")})`,
+    `host       ${processor.cores} x ${processor.model}, load ${load.toFixed(1)}${load > processor.cores ? " (shared with other work)" : ""}, Node ${node}`,
+    `commit     ${commit ?? "unknown"}, ${date}`,
+    ...(note ? [`note       ${note}`] : []),
+  ].join("\n");
+}
+
 async function commit(): Promise<string | undefined> {
   const told = process.env.MASK_LLAVA_COMMIT; // replaced by the commit in the archive that `npm run bundle` writes
   if (told) return told;

@@ -1,0 +1,37 @@
+import { layerNorm2dOp, layerNormOp, rmsNormOp, softmaxOp, type Tensor } from "@mask-llava/runtime";
+import type { GraphBuilder } from "../onnx/graph.ts";
+import { type Translation, translation } from "./translation.ts";
+
+interface Affine {
+  readonly weight: Tensor;
+  readonly bias?: Tensor | undefined;
+}
+
+/** Over the last axis of `x`. */
+function layerNormalization(graph: GraphBuilder, x: string, { weight, bias }: Affine, eps: number): string {
+  const inputs = [x, graph.read(weight), ...(bias ? [graph.read(bias)] : [])];
+  return graph.apply("LayerNormalization", inputs, { attributes: { axis: -1, epsilon: { float: eps } } });
+}
+
+function transpose(graph: GraphBuilder, x: string, perm: readonly number[]): string {
+  return graph.apply("Transpose", [x], { attributes: { perm } });
+}
+
+export const rows: readonly Translation[] = [
+  translation(layerNormOp, (graph, { inputs, params }) =>
+    layerNormalization(graph, graph.read(inputs.x), inputs, params.eps),
+  ),
+  // channels go last and come back, as in the published model's own code
+  translation(layerNorm2dOp, (graph, { inputs, params }) => {
+    const last = transpose(graph, graph.read(inputs.x), [0, 2, 3, 1]);
+    return transpose(graph, layerNormalization(graph, last, inputs, params.eps), [0, 3, 1, 2]);
+  }),
+  translation(rmsNormOp, (graph, { inputs: { x, weight }, params: { eps } }) =>
+    graph.apply("SimplifiedLayerNormalization", [graph.read(x), graph.read(weight)], {
+      attributes: { axis: -1, epsilon: { float: eps } },
+    }),
+  ),
+  translation(softmaxOp, (graph, { inputs: { x } }) =>
+    graph.apply("Softmax", [graph.read(x)], { attributes: { axis: -1 } }),
+  ),
+];

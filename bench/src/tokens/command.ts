@@ -1,0 +1,139 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Device } from "@mask-llava/runtime";
+import { openNodeDevice } from "@mask-llava/runtime/node";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { conditionsOf } from "../common/conditions.ts";
+import { type CommonFlags, checkOutputs, nonEmpty, withOutputFlags, writeOutputs } from "../common/flags.ts";
+import { checkpointSubject } from "./checkpoint.ts";
+import { measureTokens } from "./measure.ts";
+import { chartOf, csvOf, formatReport, type TokenReport } from "./report.ts";
+import { compositions, type Subject } from "./subject.ts";
+import { syntheticSubject } from "./synthetic.ts";
+import { type SyntheticName, syntheticNames } from "./synthetic-shapes.ts";
+
+interface Flags extends CommonFlags {
+  readonly model?: string;
+  readonly picture?: string;
+  readonly synthetic?: SyntheticName;
+  readonly tokens: readonly number[];
+  readonly text: number;
+  readonly answer?: number;
+  readonly rounds?: number;
+  readonly dtype?: "f32" | "f16";
+}
+
+const examples = `
+Examples:
+  $ npm run bench -- tokens                              the checkpoint that comes with the program
+  $ npm run bench -- tokens --model my-mask-llava --picture cat.jpg --plot tokens.svg --plot tokens.png
+  $ npm run bench -- tokens --synthetic 7b --json tokens-7b.json
+  $ npm run bench -- tokens --synthetic tiny --filter mask --tokens 8,64,576
+
+"Mask-LLaVA" composes [CLS], pooled patches and objects; "LLaVA" takes patch tokens alone, pooled where they are fewer than
+the picture has. Numbers beyond what a composition can have are left out of it. Times count from the picture's features on.`;
+
+/** Beside this program, in a checkout and in an installation alike. */
+const embedded = fileURLToPath(new URL("../../../packages/cli/checkpoint", import.meta.url));
+const examplePicture = fileURLToPath(
+  new URL("../../../packages/cli/assets/examples/scene-1.jpg", import.meta.url),
+);
+
+function count(value: string): number {
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < 1)
+    throw new InvalidArgumentError("Expected a whole number of at least 1.");
+  return number;
+}
+
+function counts(value: string): readonly number[] {
+  return [...new Set(value.split(",").map((part) => count(part.trim())))].sort((a, b) => a - b);
+}
+
+function atLeastTwo(value: string): number {
+  const number = count(value);
+  if (number < 2) throw new InvalidArgumentError("Expected at least 2.");
+  return number;
+}
+
+export function tokensCommand(): Command {
+  const command = new Command("tokens").description(
+    "Measure what visual tokens cost: time to the first token, speed, and the cost of each by least squares.",
+  );
+  return withOutputFlags(command)
+    .option("--filter <text>", `only compositions whose name contains this: ${compositions.join(", ")}`, "")
+    .option(
+      "--model <dir>",
+      "a Mask-LLaVA checkpoint (default: the one that comes with the program)",
+      nonEmpty,
+    )
+    .option("--picture <file>", "what the checkpoint is asked about (default: an example)", nonEmpty)
+    .addOption(
+      new Option("--synthetic <shape>", "random weights of a decoder's shape, made on the GPU")
+        .choices(syntheticNames)
+        .conflicts(["model", "picture"]),
+    )
+    .option("--tokens <list>", "numbers of visual tokens", counts, [8, 16, 32, 64, 96, 144, 288, 576])
+    .option("--text <n>", "tokens of text in a synthetic prompt", count, 40)
+    .option(
+      "--answer <n>",
+      "tokens of each answer (default: 8 on a software adapter, 64 otherwise)",
+      atLeastTwo,
+    )
+    .option(
+      "--rounds <n>",
+      "how often each is measured (default: 3 on a software adapter, 10 otherwise)",
+      atLeastTwo,
+    )
+    .addOption(
+      new Option("--dtype <dtype>", "of weights and KV cache (default: f16)").choices(["f32", "f16"]),
+    )
+    .addHelpText("after", examples)
+    .action((flags: Flags) => measure(flags, command));
+}
+
+async function measure(flags: Flags, command: Command): Promise<void> {
+  const chosen = compositions.filter((name) => name.toLowerCase().includes(flags.filter.toLowerCase()));
+  if (chosen.length === 0)
+    command.error(
+      `error: --filter ${JSON.stringify(flags.filter)}: neither of ${compositions.join(", ")} contains that`,
+    );
+  if (!flags.synthetic && !flags.model && !existsSync(embedded))
+    command.error("error: there is no embedded checkpoint here: give --model or --synthetic");
+  await checkOutputs(flags);
+  const begun = performance.now();
+  using device = await openNodeDevice({ adapter: flags.adapter });
+  const { software } = device.info;
+  const conditions = await conditionsOf(device, flags.note);
+  using subject = await open(device, flags);
+  const plan = {
+    counts: flags.tokens,
+    compositions: chosen,
+    newTokens: flags.answer ?? (software ? 8 : 64),
+    rounds: flags.rounds ?? (software ? 3 : 10),
+  };
+  if (!chosen.some((name) => plan.counts.some((n) => n <= subject.most(name)))) {
+    const most = chosen.map((name) => `${name} ${subject.most(name)}`).join(", ");
+    command.error(`error: --tokens ${plan.counts}: this model has at most: ${most}`);
+  }
+  const results = await measureTokens(subject, plan, (round) => {
+    process.stderr.write(round === 0 ? "warmed up\n" : `round ${round} of ${plan.rounds}\n`);
+  });
+  const { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork } = subject;
+  const report: TokenReport = {
+    benchmark: "tokens",
+    subject: { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork },
+    plan,
+    conditions,
+    ...results,
+    peakGpu: device.memory().peak,
+    seconds: (performance.now() - begun) / 1e3,
+  };
+  await writeOutputs(flags, { report, csv: () => csvOf(report), chart: () => chartOf(report) });
+  process.stdout.write(`${formatReport(report)}\n`);
+}
+
+function open(device: Device, { synthetic, model, picture, dtype = "f16", text }: Flags): Promise<Subject> {
+  if (synthetic) return syntheticSubject(device, synthetic, { dtype, textTokens: text });
+  return checkpointSubject(device, model ?? embedded, { dtype, picture: picture ?? examplePicture });
+}

@@ -1,0 +1,29 @@
+/** `Mask-LLaVA`: [CLS], pooled patches and objects; `LLaVA`: patch tokens alone. */
+export const compositions = ["Mask-LLaVA", "LLaVA"] as const;
+export type CompositionName = (typeof compositions)[number];
+
+/** Wall milliseconds of one answer, from a picture whose features are known. */
+export interface AnswerTimes {
+  /** Choosing, pooling, scaling and projecting the visual tokens. */
+  readonly compose: number;
+  /** The prompt, up to the first token of the answer. */
+  readonly prefill: number;
+  /** Each further token. */
+  readonly step: number;
+}
+
+/** A model that is asked with different numbers of visual tokens. */
+export interface Subject extends Disposable {
+  readonly name: string;
+  readonly dtype: "f32" | "f16";
+  /** Bytes of weights on the GPU. */
+  readonly weightBytes: number;
+  /** Tokens of the prompt that are not visual. */
+  readonly textTokens: number;
+  readonly kvBytesPerToken: number;
+  /** Wall milliseconds of the picture's features, by stage: what an answer to a first question takes besides. */
+  readonly imageWork: Readonly<Record<string, number>> | undefined;
+  /** The most visual tokens that a composition can have. */
+  most(composition: CompositionName): number;
+  answer(composition: CompositionName, visualTokens: number, newTokens: number): Promise<AnswerTimes>;
+}

@@ -1,0 +1,51 @@
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { testAdapter } from "../support/device.ts";
+import { bench, outputFolder } from "./bench.ts";
+
+const folder = outputFolder();
+
+test("compares what both libraries compute alike, and says what was left out", async () => {
+  const [json, csv, svg] = ["p.json", "p.csv", "p.svg"].map(folder.path) as [string, string, string];
+  const flags = ["--adapter", testAdapter, "--size", "tiny", "--filter", "LLaMA decode q"];
+  const run = await bench("peers", ...flags, "--json", json, "--csv", csv, "--plot", svg);
+  expect(run.stderr).toContain("[2/2]");
+  expect(run.code).toBe(0);
+  const report = JSON.parse(await readFile(json, "utf8"));
+  const names = [...report.rows, ...report.skipped].map((r: { name: string }) => r.name);
+  expect(names).toEqual([
+    "matmul LLaMA decode q/k/v/o 1x256x256 f32 none",
+    "matmul LLaMA decode q/k/v/o 1x256x256 f16 none",
+  ]);
+  expect(report.peer.version).toMatch(/^\d+\.\d+\.\d+$/);
+  for (const row of report.rows) {
+    expect(row.ratio).toBeCloseTo(row.theirs.wall.median / row.ours.wall.median, 9);
+    expect(row.difference).toBeLessThan(row.name.includes("f16") ? 1e-2 : 1e-5);
+    expect(row.ours.wall.samples).toBeGreaterThanOrEqual(3);
+  }
+  // without f16 on the adapter, ONNX Runtime has nothing to compare with
+  for (const { reason } of report.skipped) expect(reason).toContain("no f16");
+  const logs = report.rows.map((r: { ratio: number }) => Math.log(r.ratio));
+  const mean = logs.reduce((a: number, b: number) => a + b, 0) / logs.length;
+  expect(report.geometricMean).toBeCloseTo(Math.exp(mean), 9);
+  expect(run.stdout).toContain("geometric mean");
+  expect((await readFile(csv, "utf8")).trim().split("\n")).toHaveLength(1 + report.rows.length);
+  expect(await readFile(svg, "utf8")).toContain("LLaMA decode q/k/v/o");
+});
+
+test("a network is one graph of their operators", async () => {
+  const json = folder.path("network.json");
+  const flags = ["--adapter", testAdapter, "--size", "tiny", "--filter", "network CLIP"];
+  const run = await bench("peers", ...flags, "--json", json);
+  expect(run.code).toBe(0);
+  const { rows } = JSON.parse(await readFile(json, "utf8"));
+  expect(rows[0]).toMatchObject({ kind: "network", repeats: 1 });
+  expect(rows[0].nodes).toBeGreaterThan(40);
+  expect(rows[0].difference).toBeLessThan(1e-4);
+});
+
+test("a filter that leaves nothing is a bad flag", async () => {
+  const { code, stderr } = await bench("peers", "--list", "--filter", "no such case");
+  expect(stderr).toMatch(/--filter "no such case"/);
+  expect(code).toBe(2);
+});
