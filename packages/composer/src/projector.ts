@@ -6,8 +6,8 @@ import {
   Linear,
   llavaNames,
   type UploadOptions,
-  type Weights,
   type WeightSource,
+  type Weights,
 } from "@mask-llava/models";
 import type { Activation, Device, Recorder, Tensor } from "@mask-llava/runtime";
 import { ComposeError } from "./errors.ts";
