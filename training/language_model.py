@@ -74,11 +74,12 @@ def make(args, speech, widths, scaling):
 
 @torch.no_grad()
 def begin_with(model, other):
-    """The other's weights, where they have the same shape."""
+    """The other's weights, where they have the same name and shape; a baseline's first layer is that of another's patches."""
     known = other.state_dict()
     for name, parameter in model.state_dict().items():
-        if known[name].shape == parameter.shape:
-            parameter.copy_(known[name])
+        source = name.replace("linear_1.", "linear_1.patch.") if model.baseline else name
+        if source in known and known[source].shape == parameter.shape:
+            parameter.copy_(known[source])
 
 
 def generation_config(config, folder):

@@ -15,12 +15,13 @@ from common import HERE, Batches, Run, arguments, half_precision, muon, optimise
 from composition import plan, random_plan, read_settings
 from dataset import Split
 from language_model import begin_with, export, load, make
-from tokens import Speech, Tokens
+from tokens import CAPTION_QUESTION, Speech, Tokens, places
 
-# of a kind at a visit; relations, counts and comparisons need several objects found at once
+# questions of a kind at a visit; relations, counts and comparisons need several objects found at once
 ASKED = {
     "existence": 2, "colour": 1, "shape": 1, "size": 1, "count": 2, "relation": 4, "comparison": 2, "description": 1,
 }
+PLACES = 3  # objects whose place is asked at a visit
 
 
 @torch.no_grad()
@@ -50,6 +51,11 @@ def drawn_questions(scene, rng):
             left[question["kind"]] -= 1
             drawn.append(question)
     return drawn
+
+
+def lessons(scene, rng):
+    """What only training asks; the caption last."""
+    return [*places(scene, PLACES, rng), (CAPTION_QUESTION, scene["caption"])]
 
 
 def by_kind(found):
@@ -93,7 +99,7 @@ def main():
         own = [tokens["train"].at(i) for i in batch]
         visual = [model.visual(t, random_plan(len(t["objects"]), grid, rng)) for t in own]
         scenes = [splits["train"].scenes[i] for i in batch]
-        turns = [speech.turns(drawn_questions(scene, rng), scene["caption"]) for scene in scenes]
+        turns = [speech.turns(drawn_questions(scene, rng), lessons(scene, rng)) for scene in scenes]
         with fast:
             logits, targets, picture, turn = model.answers(visual, turns, speech.before)
         # a caption, the last turn, has more words than all answers together

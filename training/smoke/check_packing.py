@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from composition import plan, read_settings
 from dataset import Split
 from language_model import load
-from tokens import Speech, Tokens
+from tokens import CAPTION_QUESTION, Speech, Tokens
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def main():
     split = Split(data, "test", len(tokens))
     own = [tokens.at(i) for i in range(2)]
     visual = [model.visual(t, plan(len(t["objects"]), (6, 6), budget)) for t, budget in zip(own, (None, 20))]
-    turns = [speech.turns(split.scenes[i], caption=True) for i in range(2)]
+    turns = [speech.turns(split.scenes[i]["questions"], [(CAPTION_QUESTION, split.scenes[i]["caption"])]) for i in range(2)]
     logits, targets, picture, turn = model.answers(visual, turns, speech.before)
     embed, worst = model.language.model.embed_tokens, 0.0
     for row, asked in enumerate(turns):
