@@ -18,7 +18,7 @@ test("runs a network in a process of its own, from cold", async () => {
   expect(row.run.samples).toBeGreaterThanOrEqual(2);
   // drivers compile in the first run
   expect(row.first).toBeGreaterThan(row.run.min);
-  expect(row.dispatches).toBeGreaterThan(20);
+  expect(row.dispatches).toBeGreaterThanOrEqual(15);
   expect(row.pipelines).toBeGreaterThan(5);
   expect(row.gflops).toBeCloseTo(row.flops / row.run.median / 1e6, 9);
   // two layers of 256 x (4 x 256 + 3 x 704), embedding and head of 1024 x 256, all of f16, and the norms

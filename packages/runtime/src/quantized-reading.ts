@@ -4,6 +4,19 @@ const bytesOf = (w: string, shift: number) =>
   `vec4<f32>((vec4<u32>(${w}) >> vec4<u32>(${[0, 8, 16, 24].map((b) => `${b + shift}u`).join(", ")})) & vec4<u32>(15u))`;
 
 /**
+ * `scale_of(g: u32) -> vec2<f32>` by another name, for weights whose scales are bound as `scales`: d and m of group g.
+ */
+export function scaleReader(dtype: QuantizedDType, name: string, scales: string): string {
+  const half = `unpack2x16float(${scales}[g >> 1u])[g & 1u]`;
+  const pair = {
+    q8_0: `vec2<f32>(${half}, 0.0)`,
+    q4_0: `${half} * vec2<f32>(1.0, -8.0)`,
+    q4_1: `unpack2x16float(${scales}[g])`,
+  }[dtype];
+  return `fn ${name}(g: u32) -> vec2<f32> { return ${pair}; }`;
+}
+
+/**
  * WGSL to read quantised weights, whose scales are bound as `scales`, an array of u32. A weight is d · q + m, with m = 0 in
  * q8_0 and -8d in q4_0; so is a sum of them, which needs no weight on its own.
  *
@@ -14,16 +27,15 @@ const bytesOf = (w: string, shift: number) =>
  * - `weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32>`, exactly.
  */
 export function quantizedReader(dtype: QuantizedDType): string {
-  const half = "unpack2x16float(scales[g >> 1u])[g & 1u]";
+  const scale = scaleReader(dtype, "scale_of", "scales");
   if (dtype === "q8_0") {
     return `
-fn scale_of(g: u32) -> vec2<f32> { return vec2<f32>(${half}, 0.0); }
+${scale}
 fn quants_of(w: u32) -> vec4<f32> { return vec4<f32>(vec4<i32>(vec4<u32>(w) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }
 fn weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32> { return s.x * q; }`;
   }
-  const pair = dtype === "q4_0" ? `${half} * vec2<f32>(1.0, -8.0)` : "unpack2x16float(scales[g])";
   return `
-fn scale_of(g: u32) -> vec2<f32> { return ${pair}; }
+${scale}
 fn low_quants(w: u32) -> vec4<f32> { return ${bytesOf("w", 0)}; }
 fn high_quants(w: u32) -> vec4<f32> { return ${bytesOf("w", 4)}; }
 fn weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32> { return s.x * q + s.y; }`;

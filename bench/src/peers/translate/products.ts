@@ -1,6 +1,7 @@
 import { type Activation, conv2dOp, embeddingOp, matmulOp, type Tensor } from "@mask-llava/runtime";
 import type { GraphBuilder } from "../onnx/graph.ts";
 import { activate } from "./elementwise.ts";
+import { rmsNormalization } from "./rows.ts";
 import { type Translation, translation, Untranslatable } from "./translation.ts";
 
 interface Epilogue {
@@ -25,11 +26,15 @@ function turned(graph: GraphBuilder, b: Tensor): string {
 }
 
 export const products: readonly Translation[] = [
-  translation(matmulOp, (graph, { inputs: { a, b, bias, residual }, params, output }) => {
-    const { transposeB, activation, scale } = params;
+  translation(matmulOp, (graph, { inputs, params, output }) => {
+    const { a, b, bias, residual, gain, up } = inputs;
+    const { transposeB, activation, scale, eps = 0 } = params;
     if (scale !== 1) throw new Untranslatable("matmul: with a scale");
-    const y = graph.apply("MatMul", [graph.read(a), transposeB ? turned(graph, b) : graph.read(b)]);
-    return finish(graph, y, { activation, bias, residual: residual?.reshape(output.shape) });
+    const x = gain ? rmsNormalization(graph, graph.read(a), gain, eps) : graph.read(a);
+    const times = (matrix: Tensor) =>
+      graph.apply("MatMul", [x, transposeB ? turned(graph, matrix) : graph.read(matrix)]);
+    const y = finish(graph, times(b), { activation, bias, residual: residual?.reshape(output.shape) });
+    return up ? graph.apply("Mul", [y, times(up)]) : y;
   }),
   translation(conv2dOp, (graph, { inputs: { x, weight, bias, residual }, params }) => {
     const { stride, padding, dilation, groups, activation, addFirst } = params;

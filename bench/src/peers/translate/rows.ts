@@ -17,6 +17,23 @@ function transpose(graph: GraphBuilder, x: string, perm: readonly number[]): str
   return graph.apply("Transpose", [x], { attributes: { perm } });
 }
 
+const normed = new WeakMap<GraphBuilder, Map<string, string>>();
+
+/** RMS norm over the last axis; the same one twice is one node, where several of our products norm on the way. */
+export function rmsNormalization(graph: GraphBuilder, x: string, gain: Tensor, eps: number): string {
+  const done = normed.get(graph) ?? new Map<string, string>();
+  normed.set(graph, done);
+  const weight = graph.read(gain);
+  const key = JSON.stringify([x, weight, eps]);
+  const value =
+    done.get(key) ??
+    graph.apply("SimplifiedLayerNormalization", [x, weight], {
+      attributes: { axis: -1, epsilon: { float: eps } },
+    });
+  done.set(key, value);
+  return value;
+}
+
 export const rows: readonly Translation[] = [
   translation(layerNormOp, (graph, { inputs, params }) =>
     layerNormalization(graph, graph.read(inputs.x), inputs, params.eps),
@@ -27,9 +44,7 @@ export const rows: readonly Translation[] = [
     return transpose(graph, layerNormalization(graph, last, inputs, params.eps), [0, 3, 1, 2]);
   }),
   translation(rmsNormOp, (graph, { inputs: { x, weight }, params: { eps } }) =>
-    graph.apply("SimplifiedLayerNormalization", [graph.read(x), graph.read(weight)], {
-      attributes: { axis: -1, epsilon: { float: eps } },
-    }),
+    rmsNormalization(graph, graph.read(x), weight, eps),
   ),
   translation(softmaxOp, (graph, { inputs: { x } }) =>
     graph.apply("Softmax", [graph.read(x)], { attributes: { axis: -1 } }),

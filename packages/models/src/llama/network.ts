@@ -1,12 +1,13 @@
 import {
   attention,
   embedding,
+  gatedLinear,
   linear,
-  mul,
+  type NormedInput,
+  normedInput,
   type Recorder,
   rmsNorm,
   ropeAppend,
-  siluMul,
   slice,
   type Tensor,
 } from "@mask-llava/runtime";
@@ -47,12 +48,12 @@ class LlamaAttention {
     this.o = Linear.load(w.at("o_proj"), heads * d, width, options);
   }
 
-  forward(cmd: Recorder, x: Tensor, residual: Tensor, past: Past): Tensor {
+  forward(cmd: Recorder, { x, norm }: NormedInput, residual: Tensor, past: Past): Tensor {
     const [batch, tokens] = x.shape as [number, number, number]; // x [B, T, D]
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: d } = this.config;
-    const q = this.q.forward(cmd, x).reshape([batch, tokens, heads, d]); // [B, T, H, d]
-    const k = this.k.forward(cmd, x).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
-    const v = this.v.forward(cmd, x).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
+    const q = this.q.forward(cmd, x, { norm }).reshape([batch, tokens, heads, d]); // [B, T, H, d]
+    const k = this.k.forward(cmd, x, { norm }).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
+    const v = this.v.forward(cmd, x, { norm }).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
     const rotated = ropeAppend(
       cmd,
       {
@@ -94,13 +95,13 @@ class LlamaBlock {
 
   forward(cmd: Recorder, x: Tensor, past: Past): Tensor {
     const { rms_norm_eps: eps, hidden_act: activation } = this.config;
-    const y = this.attention.forward(cmd, rmsNorm(cmd, x, this.inputNorm, eps), x, past); // x + Attn(RMS(x)) [B, T, D]
-    const h = rmsNorm(cmd, y, this.postNorm, eps); // [B, T, D]
-    const up = this.up.forward(cmd, h); // [B, T, F]
-    const gated =
-      activation === "silu"
-        ? siluMul(cmd, this.gate.forward(cmd, h), up) // silu(gate) · up [B, T, F]
-        : mul(cmd, this.gate.forward(cmd, h, { activation }), up); // [B, T, F]
+    const { q, k, v } = this.attention;
+    const before = normedInput(cmd, x, { gain: this.inputNorm, eps }, [q.weight, k.weight, v.weight]); // [B, T, D]
+    const y = this.attention.forward(cmd, before, x, past); // x + Attn(RMS(x)) [B, T, D]
+    const h = normedInput(cmd, y, { gain: this.postNorm, eps }, [this.gate.weight, this.up.weight]); // [B, T, D]
+    const matrices = { gate: this.gate.weight, up: this.up.weight };
+    const biases = { gateBias: this.gate.bias, upBias: this.up.bias };
+    const gated = gatedLinear(cmd, h, { ...matrices, ...biases }, activation); // act(gate) · up [B, T, F]
     return this.down.forward(cmd, gated, { residual: y }); // [B, T, D]
   }
 }

@@ -21,6 +21,7 @@ export * from "./layer-norm2d/index.ts";
 export * from "./legrad-map/index.ts";
 export * from "./map-dice/index.ts";
 export * from "./mask-pool/index.ts";
+export * from "./matmul/fused-linear.ts";
 export * from "./matmul/index.ts";
 export * from "./max-pool2d/index.ts";
 export * from "./pad/index.ts";

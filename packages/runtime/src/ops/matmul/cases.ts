@@ -12,6 +12,10 @@ interface Options {
   readonly bias?: boolean;
   readonly residual?: boolean;
   readonly scale?: number;
+  /** An RMS norm of A first. */
+  readonly norm?: boolean;
+  /** A second matrix that gates the product. */
+  readonly gated?: boolean;
   readonly benchOnly?: boolean;
 }
 
@@ -24,20 +28,25 @@ function matmulCase(a: Shape, b: Shape, options: Options = {}): OpCase<MatmulInp
     bias,
     residual,
     scale = 1,
+    norm = false,
+    gated = false,
     benchOnly = false,
   } = options;
   const n = (transposeB ? b.at(-2) : b.at(-1)) as number;
   const k = a.at(-1) as number;
-  const fused = [bias ? "bias" : "", activation, residual ? "residual" : ""].filter(Boolean).join("+");
+  const parts = [norm && "norm", gated && "gated", bias && "bias", activation, residual && "residual"];
+  const fused = parts.filter(Boolean).join("+");
   const types = aDtype === "f32" ? dtype : `${aDtype} by ${dtype}`;
   return {
     name: `${JSON.stringify(a)} ${JSON.stringify(b)}${transposeB ? "T" : ""} ${types} ${fused}`,
-    params: { transposeB, activation, scale },
+    params: { transposeB, activation, scale, ...(norm && { eps: 1e-5 }) },
     inputs: (r) => ({
       a: r.normals(a, { dtype: aDtype }),
       b: r.normals(b, { dtype, scale: 1 / Math.sqrt(k) }),
       bias: bias ? r.normals([n]) : undefined,
       residual: residual ? r.normals([...a.slice(0, -1), n]) : undefined,
+      gain: norm ? r.normals([k], { mean: 1, scale: 0.2 }) : undefined,
+      up: gated ? r.normals(b, { dtype, scale: 1 / Math.sqrt(k) }) : undefined,
     }),
     // a sum of K products of size 1/sqrt(K): f32 rounding grows like sqrt(K)·2^-24 of a value of size 1
     tolerance: { abs: 4e-7 * Math.max(8, Math.sqrt(k)), rel: 4e-6 },
@@ -79,6 +88,17 @@ export const matmulSuite = suite(matmulOp, [
   matmulCase([3, 264], [45, 264], { ...f16, scale: 0.125, bias: true }),
   matmulCase([5, 1, 64], [5, 30, 64], { scale: 0.125 }),
   matmulCase([3, 2, 72], [3, 11, 72], f16),
+  // normed on the way, gated, and both; the largest fits no tile of any kernel
+  ...(["f32", "f16", "q8_0", "q4_0", "q4_1"] as const).flatMap((dtype) => [
+    matmulCase([1, 288], [67, 288], { dtype, norm: true, bias: true, residual: true }),
+    matmulCase([3, 1056], [33, 1056], { dtype, norm: true, scale: 0.5 }),
+    matmulCase([1, 96], [45, 96], { dtype, gated: true, activation: "silu" }),
+    matmulCase([2, 2, 544], [130, 544], { dtype, norm: true, gated: true, activation: "gelu" }),
+    matmulCase([1, 544], [131, 544], { dtype, norm: true, gated: true, activation: "silu" }),
+  ]),
+  matmulCase([1, 77], [45, 77], { norm: true, gated: true }),
+  matmulCase([3, 141], [19, 141], { ...f16, norm: true, bias: true }),
+  matmulCase([1, 70], [19, 70], { ...f16, norm: true, gated: true }),
   // quantised weights: against loops over the values that they stand for; one row, a few, many, and groups' ends
   ...(["q8_0", "q4_0", "q4_1"] as const).flatMap((dtype) => [
     matmulCase([1, 32], [1, 32], { dtype }),

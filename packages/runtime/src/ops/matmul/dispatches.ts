@@ -18,8 +18,11 @@ export const matmulUniforms = {
   ...epilogueUniforms,
 } as const satisfies Record<string, UniformType>;
 
-export type MatmulKernel = Kernel<"a" | "b" | "y" | "bias" | "residual", keyof typeof matmulUniforms>;
-type Bound = Readonly<Record<"a" | "b" | "y" | "residual", Tensor | TensorWindow>>;
+export type MatmulKernel = Kernel<
+  "a" | "b" | "y" | "bias" | "residual" | "gain" | "up",
+  keyof typeof matmulUniforms
+>;
+type Bound = Readonly<Record<"a" | "b" | "y" | "residual" | "up", Tensor | TensorWindow>>;
 
 /**
  * The dispatches of a product: one, or one for each window where a tensor exceeds a binding. Windows are of rows of A and
@@ -31,7 +34,7 @@ export function matmulDispatches(
   { inputs, outputs, params, caps }: BuildContext<MatmulInputs, MatmulParams>,
   grid: (rows: number, columns: number, batch: number) => readonly [number, number, number],
 ): Dispatch[] {
-  const { a, b, bias, residual } = inputs;
+  const { a, b, bias, residual, gain, up = b } = inputs;
   const y = outputs[0] as Tensor;
   const { batch, m, n, k, batchedB } = matmulShape(inputs, params);
   const emit = (
@@ -40,7 +43,12 @@ export function matmulDispatches(
   ): Dispatch =>
     dispatch(
       compiled,
-      { ...tensors, bias: bias ?? tensors.a, residual: residual ? tensors.residual : tensors.a },
+      {
+        ...tensors,
+        bias: bias ?? tensors.a,
+        residual: residual ? tensors.residual : tensors.a,
+        gain: gain ?? tensors.a,
+      },
       {
         m: part.rows,
         n,
@@ -65,6 +73,7 @@ export function matmulDispatches(
         {
           a: rowsOf(parts.a, w),
           b: rowsOf(matrices, w),
+          up: rowsOf(matrices, w),
           y: rowsOf(parts.y, w),
           residual: rowsOf(parts.residual, w),
         },
@@ -81,6 +90,7 @@ export function matmulDispatches(
         {
           a: rowsOf(parts.a, rows),
           b: params.transposeB ? rowsOf({ tensor: b, width: k }, columns) : b,
+          up: params.transposeB ? rowsOf({ tensor: up, width: k }, columns) : up,
           y: rowsOf(parts.y, rows),
           residual: rowsOf(parts.residual, rows),
         },

@@ -13,8 +13,12 @@ const activations: readonly Activation[] = [
   "sigmoid",
 ];
 
-/** Bindings of every matmul kernel but the two operands. An absent bias or residual is bound to A and not read. */
+/**
+ * Bindings of every matmul kernel but the operands. An absent bias or residual is bound to A and not read; gated products
+ * have neither.
+ */
 export const epilogueBindings = { y: write("f32"), bias: read("f32"), residual: read("f32") };
+export const gatedEpilogueBindings = { y: write("f32"), bias: undefined, residual: undefined };
 
 /**
  * Scale, bias, activation and residual are switched by uniforms: the products of a model then share a pipeline an
@@ -25,10 +29,12 @@ export const epilogueUniforms = {
   activation: "u32",
   has_bias: "u32",
   has_residual: "u32",
+  /** Of the RMS norm of A's rows. */
+  eps: "f32",
 } as const satisfies Record<string, UniformType>;
 
 export function epilogueValues(
-  { activation, scale }: MatmulParams,
+  { activation, scale, eps = 0 }: MatmulParams,
   { bias, residual }: { bias?: Tensor | undefined; residual?: Tensor | undefined },
 ): Record<keyof typeof epilogueUniforms, number> {
   return {
@@ -36,20 +42,23 @@ export function epilogueValues(
     activation: activations.indexOf(activation),
     has_bias: bias ? 1 : 0,
     has_residual: residual ? 1 : 0,
+    eps,
   };
 }
 
 const fused = activations.filter((a) => a !== "none");
 
-/** `fn finish(at: u32, column: u32, sum: f32)` writes y[at]; `column` counts from the matrix's first. */
-export const epilogueWgsl = `
+const activateWgsl = `
 ${fused.map((a) => activationWgsl(a).replace("fn activate(", `fn activate_${a}(`)).join("\n")}
 fn activate(x: f32) -> f32 {
   switch u.activation {
 ${fused.map((a) => `    case ${activations.indexOf(a)}u: { return activate_${a}(x); }`).join("\n")}
     default: { return x; }
   }
-}
+}`;
+
+/** `fn finish(at: u32, column: u32, sum: f32)` writes y[at]; `column` counts from the matrix's first. */
+export const epilogueWgsl = `${activateWgsl}
 fn finish(at: u32, column: u32, sum: f32) {
   var v = u.scale * sum;
   if (u.has_bias != 0u) { v += bias[column]; }
@@ -57,3 +66,7 @@ fn finish(at: u32, column: u32, sum: f32) {
   if (u.has_residual != 0u) { v += residual[at]; }
   y[at] = v;
 }`;
+
+/** `fn finish_gated(at: u32, gate: f32, up: f32)` writes y[at], where a second matrix gates the product. */
+export const gatedEpilogueWgsl = `${activateWgsl}
+fn finish_gated(at: u32, gate: f32, up: f32) { y[at] = activate(u.scale * gate) * (u.scale * up); }`;

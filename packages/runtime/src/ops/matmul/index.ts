@@ -1,62 +1,83 @@
 import type { Activation } from "../../activation.ts";
 import { DTypeError } from "../../errors.ts";
-import type { Op } from "../../op.ts";
+import type { Op, Variant } from "../../op.ts";
 import { isQuantized } from "../../quantized.ts";
 import type { Recorder } from "../../recorder.ts";
 import { dataBytes, formatSpec, type Tensor } from "../../tensor.ts";
 import { quantized } from "../quantize/index.ts";
+import { isFused } from "./fused.ts";
 import { isInteger } from "./integer-dispatches.ts";
 import { integerMatvecVariant } from "./integer-matvec.wgsl.ts";
 import { integerTiledVariant } from "./integer-tiled.wgsl.ts";
 import { matvecVariants } from "./matvec.wgsl.ts";
 import { quantizedMatvecVariant } from "./quantized-matvec.wgsl.ts";
-import { quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
+import { quantizedSubgroupMatvecVariant, quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
 import { quantizedTiledVariants } from "./quantized-tiled.wgsl.ts";
 import { matmulReference } from "./reference.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 import { subgroupVariants } from "./subgroup.wgsl.ts";
 import { tiledVariants } from "./tiled.wgsl.ts";
 
+/** The variant for products without a gain and a gate. */
+function unfused(variant: Variant<MatmulInputs, MatmulParams>): Variant<MatmulInputs, MatmulParams> {
+  return {
+    ...variant,
+    supports: (inputs, params, caps) => !isFused(inputs) && variant.supports(inputs, params, caps),
+  };
+}
+
 export const matmulOp: Op<MatmulInputs, MatmulParams> = {
   name: "matmul",
   infer(inputs, params) {
-    const { a, b, bias, residual } = inputs;
+    const { a, b, bias, residual, gain, up } = inputs;
     const { n, batchedB } = matmulShape(inputs, params);
     const known =
       a.dtype === "f32" ? ["f32", "f16"].includes(b.dtype) || isQuantized(b.dtype) : isInteger(inputs);
-    if (!known || [bias, residual].some((t) => t && t.dtype !== "f32")) {
+    if (!known || [bias, residual, gain].some((t) => t && t.dtype !== "f32")) {
       throw new DTypeError(
         `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype, or q8_0 by a quantised dtype`,
       );
     }
     if (isQuantized(b.dtype) && (batchedB || !params.transposeB))
       throw new DTypeError(`matmul: ${formatSpec(b)}: quantised weights are one matrix [N, K], transposed`);
+    if (a.dtype !== "f32" && (gain || up))
+      throw new DTypeError(`matmul: ${formatSpec(a)}: a gain or up needs f32`);
     return [{ shape: [...a.shape.slice(0, -1), n], dtype: "f32" }];
   },
   variants: [
     ...matvecVariants,
-    ...subgroupVariants,
-    ...tiledVariants,
-    ...quantizedSubgroupVariants,
+    ...subgroupVariants.map(unfused),
+    ...tiledVariants.map(unfused),
+    quantizedSubgroupMatvecVariant,
+    ...quantizedSubgroupVariants.map(unfused),
     quantizedMatvecVariant,
-    ...quantizedTiledVariants,
-    integerMatvecVariant,
-    integerTiledVariant,
+    ...quantizedTiledVariants.map(unfused),
+    unfused(integerMatvecVariant),
+    unfused(integerTiledVariant),
   ],
   reference: matmulReference,
   cost(inputs, [y], params) {
     const { batch, m, n, k } = matmulShape(inputs, params);
-    const { a, b, bias, residual } = inputs;
-    const bytes = [a, b, bias, residual, y].reduce((sum, t) => sum + (t ? dataBytes(t) : 0), 0);
-    return { flops: 2 * batch * m * n * k, bytes };
+    const { a, b, bias, residual, gain, up } = inputs;
+    const bytes = [a, b, bias, residual, gain, up, y].reduce((sum, t) => sum + (t ? dataBytes(t) : 0), 0);
+    return { flops: (up ? 4 : 2) * batch * m * n * k, bytes };
   },
 };
+
+/** x / sqrt(mean(x²) + eps) · gain, over rows. */
+export interface RmsNorm {
+  /** f32 [K]. */
+  readonly gain: Tensor;
+  readonly eps: number;
+}
 
 export interface LinearOptions {
   readonly bias?: Tensor | undefined;
   readonly activation?: Activation;
   readonly residual?: Tensor | undefined;
   readonly scale?: number;
+  /** RMS norm of x's rows, by the product itself: what `normedInput` gave. */
+  readonly norm?: RmsNorm | undefined;
   /**
    * Multiply as integers: x is quantised to q8_0 first, which costs accuracy (bench/notes/quantised.md says how much). For
    * quantised weights; default false.
@@ -66,9 +87,10 @@ export interface LinearOptions {
 
 /** y = activation(scale · x Wᵀ + bias) + residual. x [.., K], weight [N, K] (f32, f16 or quantised) -> [.., N]. */
 export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  const { bias, residual, activation = "none", scale = 1, integer = false } = options;
+  const { bias, residual, activation = "none", scale = 1, norm, integer = false } = options;
   const a = integer ? quantized(cmd, x, "q8_0") : x;
-  return cmd.call1(matmulOp, { a, b: weight, bias, residual }, { transposeB: true, activation, scale });
+  const inputs = { a, b: weight, bias, residual, gain: norm?.gain, up: undefined };
+  return cmd.call1(matmulOp, inputs, { transposeB: true, activation, scale, eps: norm?.eps ?? 0 });
 }
 
 /** Batched product. a [.., M, K], b [.., K, N], or [.., N, K] with `transposeB` -> [.., M, N]. */
@@ -81,7 +103,7 @@ export function matmul(
   const { transposeB = false, scale = 1 } = options;
   return cmd.call1(
     matmulOp,
-    { a, b, bias: undefined, residual: undefined },
+    { a, b, bias: undefined, residual: undefined, gain: undefined, up: undefined },
     { transposeB, activation: "none", scale },
   );
 }

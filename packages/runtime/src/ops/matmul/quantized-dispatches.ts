@@ -13,15 +13,24 @@ import { isQuantized, type QuantizedDType, quantGroup, quantizedLayout } from ".
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import { quantizedWindows, type Rows, type RowWindow, rowsOf, rowWindows } from "../../windows.ts";
-import { epilogueBindings, epilogueUniforms, epilogueValues } from "./epilogue.wgsl.ts";
+import {
+  epilogueBindings,
+  epilogueUniforms,
+  epilogueValues,
+  gatedEpilogueBindings,
+} from "./epilogue.wgsl.ts";
+import { type Fused, plain } from "./fused.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 
 /** Bindings of every kernel with quantised weights; `quants` as words or vectors of them. */
-export const quantizedBindings = (quants: string) => ({
+export const quantizedBindings = (quants: string, { normed, gated }: Fused = plain) => ({
   a: read("vec4<f32>"),
   quants: read(quants),
   scales: read("u32"),
-  ...epilogueBindings,
+  ...(gated ? gatedEpilogueBindings : epilogueBindings),
+  gain: normed ? read("vec4<f32>") : undefined,
+  up_quants: gated ? read(quants) : undefined,
+  up_scales: gated ? read("u32") : undefined,
 });
 
 /** Uniforms of every kernel with quantised weights: `groups` a row, else as in dispatches.ts. */
@@ -78,7 +87,7 @@ export function quantizedDispatches(
   { inputs, outputs, params, caps, scratch }: BuildContext<MatmulInputs, MatmulParams>,
   workgroups: (rows: number, columns: number) => readonly [number, number?, number?],
 ): Dispatch[] {
-  const { a, b, bias, residual } = inputs;
+  const { a, b, bias, residual, gain, up } = inputs;
   const { m, n, k } = matmulShape(inputs, params);
   const { groups } = quantizedLayout(b.shape, b.dtype as QuantizedDType);
   const padded = groups * quantGroup;
@@ -102,8 +111,9 @@ export function quantizedDispatches(
   const y = { tensor: outputs[0] as Tensor, width: n };
   const added = { tensor: residual ?? a, width: residual ? n : k };
   const columnWindows = quantizedWindows(b, caps);
+  const upWindows = up && quantizedWindows(up, caps);
   for (const rows of rowWindows(m, [whole, y, ...(residual ? [added] : [])], caps)) {
-    for (const columns of columnWindows) {
+    for (const [i, columns] of columnWindows.entries()) {
       const bound = rowsOf(whole, rows);
       dispatches.push(
         dispatch(
@@ -115,6 +125,9 @@ export function quantizedDispatches(
             y: rowsOf(y, rows),
             bias: bias ?? bound,
             residual: residual ? rowsOf(added, rows) : bound,
+            gain,
+            up_quants: upWindows?.[i]?.quants,
+            up_scales: upWindows?.[i]?.scales,
           },
           { n, groups, ...partValues(rows, columns), ...epilogueValues(params, inputs) },
           workgroups(rows.count, columns.count),

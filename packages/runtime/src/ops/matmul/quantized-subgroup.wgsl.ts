@@ -1,9 +1,10 @@
 import { kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
 import type { QuantizedDType } from "../../quantized.ts";
-import { quantizedReader } from "../../quantized-reading.ts";
+import { quantizedReader, scaleReader } from "../../quantized-reading.ts";
 import { wgsl } from "../../wgsl.ts";
-import { epilogueWgsl } from "./epilogue.wgsl.ts";
+import { epilogueWgsl, gatedEpilogueWgsl } from "./epilogue.wgsl.ts";
+import { type Fused, fusedOf, suffixOf, wholeGroups } from "./fused.ts";
 import {
   hasQuantizedWeights,
   type QuantizedKernel,
@@ -16,6 +17,8 @@ import { unroll } from "./unroll.ts";
 
 const columns = 4;
 const components = ["x", "y", "z", "w"] as const;
+/** Outputs of a lane of a matrix-vector product: half of its columns may gate the others. */
+const matvecOutputs = ({ gated }: Fused): number => (gated ? columns / 2 : columns);
 
 /** WGSL that takes the next word's four quants of column c, whose words are in `w_c`, and moves on. */
 function nextQuants(dtype: QuantizedDType, c: number): string {
@@ -79,8 +82,11 @@ ${unroll(rows - 1, (r) => `    s${r} = s${r + 1};`)}
  * One row of A, as in decoding: lanes have 4 columns each as above, and hold a group of A between them, which
  * subgroupBroadcast hands to all. A group's scale multiplies a sum, not weights.
  */
-function subgroupMatvecKernel(dtype: QuantizedDType, subgroupSize: number): QuantizedKernel {
+function subgroupMatvecKernel(dtype: QuantizedDType, subgroupSize: number, fused: Fused): QuantizedKernel {
+  const { normed, gated } = fused;
   const wide = dtype === "q8_0";
+  const outputs = matvecOutputs(fused);
+  const up = (c: number) => (c < outputs ? "" : "up_");
   const loads = 8 / subgroupSize;
   const quants = (c: number, quad: number) => {
     const word = `w${c}${wide && quad > 3 ? "b" : ""}.${components[quad % 4]}`;
@@ -89,21 +95,29 @@ function subgroupMatvecKernel(dtype: QuantizedDType, subgroupSize: number): Quan
   };
   const dots = (c: number) => unroll(8, (i) => `t${c} += x${i} * ${quants(c, i)};`).replaceAll("\n", " ");
   return kernel({
-    name: `matvec-subgroup-${columns * subgroupSize}-${dtype}`,
-    bindings: quantizedBindings("vec4<u32>"),
+    name: `matvec-subgroup-${columns * subgroupSize}-${dtype}${suffixOf(fused)}`,
+    bindings: quantizedBindings("vec4<u32>", fused),
     uniforms: quantizedUniforms,
     enable: ["subgroups"],
     code: wgsl`
 ${quantizedReader(dtype)}
-${epilogueWgsl}
+${gated ? scaleReader(dtype, "up_scale_of", "up_scales") : ""}
+${gated ? gatedEpilogueWgsl : epilogueWgsl}
 @compute @workgroup_size(${subgroupSize})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
         @builtin(subgroup_invocation_id) lane: u32) {
-  let col0 = (flat_workgroup(wid, nwg) * ${subgroupSize}u + lane) * ${columns}u;
-${unroll(columns, (c) => `  let w_row${c} = min(col0 + ${c}u, u.columns - 1u) * u.groups;`)}
+  let col0 = (flat_workgroup(wid, nwg) * ${subgroupSize}u + lane) * ${outputs}u;
+#if ${normed}
+  var squares = 0.0;
+#endif
+${unroll(columns, (c) => `  let w_row${c} = min(col0 + ${c % outputs}u, u.columns - 1u) * u.groups;`)}
   var sums = vec4<f32>();
   for (var g = 0u; g < u.groups; g++) {
+#if ${normed}
+${unroll(loads, (i) => `    let raw${i} = a[8u * g + ${i * subgroupSize}u + lane]; squares += dot(raw${i}, raw${i}); let a${i} = raw${i} * gain[8u * g + ${i * subgroupSize}u + lane];`)}
+#else
 ${unroll(loads, (i) => `    let a${i} = a[8u * g + ${i * subgroupSize}u + lane];`)}
+#endif
 ${unroll(8, (i) => `    let x${i} = subgroupBroadcast(a${Math.floor(i / subgroupSize)}, ${i % subgroupSize}u);`)}
 #if ${!wide}
     let total = dot((x0 + x1 + x2 + x3) + (x4 + x5 + x6 + x7), vec4<f32>(1.0));
@@ -111,17 +125,24 @@ ${unroll(8, (i) => `    let x${i} = subgroupBroadcast(a${Math.floor(i / subgroup
 ${unroll(
   columns,
   (c) => `    {
-      let w${c} = quants[${wide ? "2u * " : ""}(w_row${c} + g)];
-${wide ? `      let w${c}b = quants[2u * (w_row${c} + g) + 1u];` : ""}
-      let s = scale_of(w_row${c} + g);
+      let w${c} = ${up(c)}quants[${wide ? "2u * " : ""}(w_row${c} + g)];
+${wide ? `      let w${c}b = ${up(c)}quants[2u * (w_row${c} + g) + 1u];` : ""}
+      let s = ${up(c)}scale_of(w_row${c} + g);
       var t${c} = vec4<f32>();
       ${dots(c)}
       sums[${c}] += s.x * dot(t${c}, vec4<f32>(1.0))${wide ? "" : " + s.y * total"};
     }`,
 )}
   }
-  for (var col = col0; col < min(col0 + ${columns}u, u.columns); col++) {
+#if ${normed}
+  sums *= inverseSqrt(subgroupAdd(squares) / f32(32u * u.groups) + u.eps);
+#endif
+  for (var col = col0; col < min(col0 + ${outputs}u, u.columns); col++) {
+#if ${gated}
+    finish_gated(u.column0 + col, sums.x, sums.z);
+#else
     finish(u.column0 + col, u.column0 + col, sums.x);
+#endif
     sums = sums.yzww;
   }
 }`,
@@ -151,17 +172,20 @@ function subgroupVariant(rows: number): Variant<MatmulInputs, MatmulParams> {
   };
 }
 
-const matvecVariant: Variant<MatmulInputs, MatmulParams> = {
+/** For one row of A. */
+export const quantizedSubgroupMatvecVariant: Variant<MatmulInputs, MatmulParams> = {
   name: "quantized-subgroup-matvec",
-  supports: (inputs, params, caps) => runs(inputs, caps) && matmulShape(inputs, params).m === 1,
+  supports: (inputs, params, caps) =>
+    runs(inputs, caps) && wholeGroups(inputs) && matmulShape(inputs, params).m === 1,
   build(context) {
     const { subgroupSize } = context.caps;
+    const fused = fusedOf(context.inputs);
     return quantizedDispatches(
-      subgroupMatvecKernel(context.inputs.b.dtype as QuantizedDType, subgroupSize),
+      subgroupMatvecKernel(context.inputs.b.dtype as QuantizedDType, subgroupSize, fused),
       context,
-      (_, n) => [Math.ceil(n / (columns * subgroupSize))],
+      (_, n) => [Math.ceil(n / (matvecOutputs(fused) * subgroupSize))],
     );
   },
 };
 
-export const quantizedSubgroupVariants = [matvecVariant, subgroupVariant(32), subgroupVariant(8)];
+export const quantizedSubgroupVariants = [subgroupVariant(32), subgroupVariant(8)];

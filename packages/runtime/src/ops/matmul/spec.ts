@@ -12,6 +12,10 @@ export interface MatmulInputs {
   readonly bias?: TensorSpec | undefined;
   /** Of the output's shape, added after the activation. */
   readonly residual?: TensorSpec | undefined;
+  /** f32 [K]: the gain of an RMS norm that A's rows go through first, with `eps`. For transposed f32 A and one B. */
+  readonly gain?: TensorSpec | undefined;
+  /** Of B's shape and dtype: the output is activation(A Bᵀ) · (A upᵀ), the inside of a gated MLP. Without bias and residual. */
+  readonly up?: TensorSpec | undefined;
 }
 
 export interface MatmulParams {
@@ -19,6 +23,8 @@ export interface MatmulParams {
   readonly activation: Activation;
   /** Multiplies the product before bias and activation. */
   readonly scale: number;
+  /** Of the RMS norm, where there is a gain. */
+  readonly eps?: number;
 }
 
 export interface MatmulShape {
@@ -32,7 +38,7 @@ export interface MatmulShape {
 
 /** Resolves [.., M, K] x B to one of: batch of matrices, or all rows against one B. Throws ShapeError. */
 export function matmulShape(
-  { a, b, bias, residual }: MatmulInputs,
+  { a, b, bias, residual, gain, up }: MatmulInputs,
   { transposeB }: MatmulParams,
 ): MatmulShape {
   const fail = (why: string): never => {
@@ -51,6 +57,12 @@ export function matmulShape(
   if (residual && sizeOf(residual.shape) !== sizeOf(shape)) {
     return fail(`residual ${formatShape(residual.shape)} is not ${formatShape(shape)}`);
   }
+  if (gain && formatShape(gain.shape) !== formatShape([k]))
+    return fail(`gain ${formatShape(gain.shape)} is not [${k}]`);
+  if (up && (up.dtype !== b.dtype || formatShape(up.shape) !== formatShape(b.shape)))
+    return fail(`up is ${formatSpec(up)}`);
+  if ((gain || up) && (batchB !== 1 || !transposeB)) return fail("a gain or up needs one transposed matrix");
+  if (up && (bias || residual)) return fail("up goes without bias and residual");
   if (b.shape.length === 2 || batchB === 1)
     return { batch: 1, m: sizeOf(a.shape) / k, n, k, batchedB: false };
   const batchA = sizeOf(a.shape.slice(0, -2));
