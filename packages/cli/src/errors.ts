@@ -6,11 +6,14 @@ export class UsageError extends Error {
   }
 }
 
-/** The command has said what is wrong itself. Exit code 1. */
+/** The command has said what is wrong itself. */
 export class ReportedFailure extends Error {
-  constructor() {
+  readonly exitCode: number;
+
+  constructor(exitCode = 1) {
     super("failed");
     this.name = "ReportedFailure";
+    this.exitCode = exitCode;
   }
 }
 

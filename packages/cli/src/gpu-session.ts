@@ -20,7 +20,7 @@ export async function withDevice<T>(
   const device =
     io.device ??
     (await watch.time("adapter", () =>
-      openNodeDevice({ adapter, ...(memoryBudget !== undefined && { memoryBudget }) }),
+      openNodeDevice({ adapter, tuned: true, ...(memoryBudget !== undefined && { memoryBudget }) }),
     ));
   try {
     io.signal.throwIfAborted();

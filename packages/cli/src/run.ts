@@ -13,6 +13,7 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { invertCommand } from "./commands/invert.ts";
 import { scenesCommand } from "./commands/scenes.ts";
 import { segmentCommand } from "./commands/segment.ts";
+import { tuneCommand } from "./commands/tune.ts";
 import { explain, ReportedFailure, UsageError } from "./errors.ts";
 import { type Io, say } from "./io.ts";
 
@@ -55,7 +56,8 @@ function program(io: Io): Command {
     .addCommand(inspectCommand(io))
     .addCommand(convertCommand(io))
     .addCommand(scenesCommand(io))
-    .addCommand(doctorCommand(io));
+    .addCommand(doctorCommand(io))
+    .addCommand(tuneCommand(io, run));
   for (const command of [root, ...root.commands]) {
     const path = command === root ? "mask-llava" : `mask-llava ${command.name()}`;
     command
@@ -81,7 +83,7 @@ function report(error: unknown, argv: readonly string[], io: Io): number {
     say(io, explain(io.signal.reason));
     return exitCodes.interrupted;
   }
-  if (error instanceof ReportedFailure) return exitCodes.failed;
+  if (error instanceof ReportedFailure) return error.exitCode;
   if (error instanceof UsageError) {
     say(io, error.message);
     return exitCodes.usage;

@@ -17,6 +17,7 @@ import { dequantizeHost } from "./quantized-host.ts";
 import { Recorder, type RecordOptions } from "./recorder.ts";
 import { PlannedStorage } from "./step.ts";
 import { byteLength, formatSpec, type Storage, Tensor, type TensorSpec } from "./tensor.ts";
+import { Tuning } from "./tuning.ts";
 
 /** What a readback gives: f16 and quantised weights are widened to f32. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
@@ -103,6 +104,8 @@ export class Device implements Disposable {
   readonly pipelines: PipelineCache;
   /** While set, runs of programs carry timestamps and are counted by it. */
   profiler: Profiler | undefined;
+  /** Which kernel variants recordings take where not the usual ones. */
+  tuning = new Tuning();
   readonly #storages = new WeakSet<Storage>();
   readonly #lost: Promise<never>;
   #failure: RuntimeError | undefined;

@@ -18,5 +18,7 @@ export * from "./reading.ts";
 export * from "./recorder.ts";
 export * from "./step.ts";
 export * from "./tensor.ts";
+export * from "./tune.ts";
+export * from "./tuning.ts";
 export * from "./wgsl.ts";
 export * from "./windows.ts";

@@ -1,10 +1,11 @@
 import type { Device } from "./device.ts";
 import { KernelError, RuntimeError, ShapeError } from "./errors.ts";
 import type { Dispatch } from "./kernel.ts";
-import { chooseVariant, type InputSpecs, type Op, type Tensors } from "./op.ts";
+import { chooseVariant, type InputSpecs, type Op, type Tensors, type Variant } from "./op.ts";
 import { buildProgram, type Constant, type Program } from "./program.ts";
 import { bound, PlannedStorage, type Step } from "./step.ts";
 import { byteLength, formatSpec, Tensor, type TensorSpec } from "./tensor.ts";
+import type { TunableCall } from "./tuning.ts";
 
 export interface RecordOptions {
   /** Give every intermediate memory of its own, so that `program.dump()` can read them all. */
@@ -46,7 +47,7 @@ export class Recorder {
     }
     const specs = inputs as unknown as I & InputSpecs;
     const outputSpecs = op.infer(specs, params);
-    const variant = chooseVariant(op, specs, params, this.device.caps, options.variant);
+    const variant = this.variantOf(op, specs, params, options.variant);
     const weight = present.find((t) => !(t.storage instanceof PlannedStorage) && t.label)?.label;
     const label = options.label ?? (weight ? `${op.name}(${weight})` : op.name);
     const outputs = outputSpecs.map((spec) => this.#plan({ ...spec, label: spec.label ?? label }));
@@ -66,6 +67,13 @@ export class Recorder {
     const step = { op: op.name, variant: variant.name, label, inputs: present, outputs, scratch, dispatches };
     this.#steps.push({ ...step, cost: op.cost(specs, outputSpecs, params) });
     return outputs;
+  }
+
+  /** The variant that a call would run: `wanted`, or what tuning has found, or the op's own choice. */
+  variantOf<I, P>(op: Op<I, P>, inputs: I, params: P, wanted?: string): Variant<I, P> {
+    const { caps, tuning } = this.device;
+    const call = { op, inputs, params } as unknown as TunableCall;
+    return chooseVariant(op, inputs, params, caps, wanted ?? tuning.variantFor(call, caps));
   }
 
   /** `call` for ops with one output. */

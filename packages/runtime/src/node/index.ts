@@ -20,3 +20,4 @@ export type { LoaderSearch } from "./loader.ts";
 export { availableHostMemory, defaultMemoryBudget, type MemoryBudget } from "./memory.ts";
 export { isStartupMessage, nativeMessages } from "./native-messages.ts";
 export { type NodeDeviceOptions, openNodeDevice } from "./open-device.ts";
+export { readTuning, tuningFile, writeTuning } from "./tuning-file.ts";

@@ -12,6 +12,7 @@ import type { MatmulInputs } from "./spec.ts";
 function fuses(cmd: Recorder, inputs: MatmulInputs, extra: Pick<MatmulInputs, "gain" | "up">): boolean {
   const { caps } = cmd.device;
   const params = { transposeB: true, activation: "none", scale: 1 } as const;
+  // not what tuning has found for the product alone: the norm or the other product would then take a dispatch of its own
   return chooseVariant(matmulOp, inputs, params, caps).supports({ ...inputs, ...extra }, params, caps);
 }
 
