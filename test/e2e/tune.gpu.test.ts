@@ -19,11 +19,11 @@ test("tune times what a command line computes, and later ones take what it found
   vi.stubEnv("XDG_CACHE_HOME", temporaryFolder());
   const plain = await cli(...generate, "--temperature", "0", ...onAdapter);
   expect(plain.code, plain.stderr).toBe(0);
-  const run = await cli("tune", "--json", "--filter", "rope_append", ...onAdapter, "--", ...generate);
+  const run = await cli("tune", "--json", "--filter", "rms-norm", ...onAdapter, "--", ...generate);
   expect(run.code, run.stderr).toBe(0);
   const { file, tuned } = JSON.parse(run.stdout);
   expect(tuned.length).toBeGreaterThan(0);
-  for (const { key } of tuned) expect(key).toContain("rope_append");
+  for (const { key } of tuned) expect(key).toContain("rms-norm");
   for (const { usual, chosen, milliseconds } of tuned)
     expect(milliseconds[chosen]).toBeLessThanOrEqual(milliseconds[usual]);
   const { choices } = JSON.parse(readFileSync(file, "utf8"));

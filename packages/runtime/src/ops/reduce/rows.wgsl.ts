@@ -98,6 +98,12 @@ export const rowsVariants: readonly Variant<ReduceInputs, ReduceParams>[] = (
         shape !== undefined && (!wide || shape.width % 4 === 0) && (mode === "workgroup" || caps.subgroups)
       );
     },
+    prefers: ({ x }, params, { subgroupSize }) => {
+      const { rows, width } = asRows(x, params) ?? { rows: 0, width: 0 };
+      // software adapters run the threads of a workgroup one subgroup after another: many short rows go a thread each
+      const software = subgroupSize === 4 || subgroupSize === 8;
+      return !(software && rows >= 64 && width <= 1024);
+    },
     build: (context) => build(mode, wide, context),
   })),
 );
