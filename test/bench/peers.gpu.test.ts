@@ -29,6 +29,15 @@ test("compares what both libraries compute alike, and says what was left out", a
   expect(run.stdout).toContain("geometric mean");
   expect((await readFile(csv, "utf8")).trim().split("\n")).toHaveLength(1 + report.rows.length);
   expect(await readFile(svg, "utf8")).toContain("LLaMA decode q/k/v/o");
+
+  const out = folder.path("page.md");
+  const page = await bench("page", "--results", folder.path(), "--out", out);
+  expect(page).toMatchObject({ code: 0, stdout: expect.stringContaining("1 reports") });
+  const written = await readFile(out, "utf8");
+  expect(written).toContain("## Against ONNX Runtime's WebGPU provider");
+  expect(written).toContain("geometric mean");
+  const plot = /\((page\/p\.svg)\)/.exec(written)?.[1] ?? "";
+  expect(await readFile(folder.path(plot), "utf8")).toContain("<svg");
 });
 
 test("a network is one graph of their operators", async () => {

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { type CommonFlags, checkOutputs, chosen, withCommonFlags, writeOutputs } from "../common/flags.ts";
 import { defaultSize } from "../common/sizes.ts";
 import { kernelCases, runKernels } from "./index.ts";
-import { chartOf, csvOf, formatHead, formatProgress, formatRows } from "./report.ts";
+import { chartOf, csvOf, formatProgress, formatReport } from "./report.ts";
 
 const examples = `
 Examples:
@@ -40,7 +40,6 @@ export function kernelsCommand(): Command {
         onRow: (row) => process.stderr.write(`${formatProgress(row, ++done, cases.length)}\n`),
       });
       await writeOutputs(flags, { report, csv: () => csvOf(report), chart: () => chartOf(report) });
-      process.stdout.write(`${formatHead(report)}\n\n${formatRows(report.rows)}\n\n`);
-      process.stdout.write(`${report.rows.length} cases in ${report.seconds.toFixed(0)} s\n`);
+      process.stdout.write(`${formatReport(report)}\n`);
     });
 }

@@ -5,8 +5,15 @@ import { conditionFields, type Field, formatCsv } from "../common/csv.ts";
 import { type Column, formatTable, milliseconds } from "../common/table.ts";
 import type { KernelReport, KernelRow } from "./index.ts";
 
+/** The whole report, for a terminal. */
+export function formatReport(report: KernelReport): string {
+  const { rows, seconds } = report;
+  const count = `${rows.length} cases in ${seconds.toFixed(0)} s`;
+  return [formatHead(report), "", formatTable(columns, rows), "", count].join("\n");
+}
+
 /** Header lines: where the figures are from, and the roofs. */
-export function formatHead({ conditions, roofs, size, options }: KernelReport): string {
+function formatHead({ conditions, roofs, size, options }: KernelReport): string {
   const variants = (name: string) =>
     roofs.measurements.flatMap((m) =>
       m.name.startsWith(name)
@@ -37,11 +44,6 @@ const columns: readonly Column<KernelRow>[] = [
 function formatBound({ ofArithmetic, ofRead }: KernelRow): string {
   const part = Math.max(ofArithmetic, ofRead);
   return `${(100 * part).toFixed(0)}% ${ofArithmetic > ofRead ? "FMA" : "read"}`;
-}
-
-/** A line a case. */
-export function formatRows(rows: readonly KernelRow[]): string {
-  return formatTable(columns, rows);
 }
 
 /** One case while the run goes on. */
