@@ -7,4 +7,4 @@ await runAfterBootstrap(async () => {
   if (process.env.npm_lifecycle_event && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
   process.argv.splice(2, 0, "ask");
   await import("../packages/cli/bin/mask-llava.mjs");
-});
+}, "program");

@@ -21,28 +21,47 @@ import { withLock } from "./lock.mjs";
 export const root = fileURLToPath(new URL("..", import.meta.url));
 const modules = join(root, "node_modules");
 const installStamp = join(modules, ".mask-llava-install");
-const buildStamp = join(modules, ".mask-llava-build");
 const oldestNode = 20;
 
 /** Something that the user can put right; its message says how. */
 export class BootstrapError extends Error {}
 
-/** Installs and builds what is missing or older than its sources. */
-export async function bootstrap() {
+/**
+ * What a script needs: the program alone, or with benchmarks and tests, whose dependencies are as large again (another
+ * inference engine to compare with).
+ */
+const scopes = {
+  program: {
+    workspaces: ["packages/runtime", "packages/models", "packages/composer", "packages/cli"],
+    targets: ["mask-llava..."],
+    main: join(root, "packages", "cli", "dist", "main.js"),
+  },
+  all: {
+    workspaces: [],
+    targets: ["mask-llava...", "@mask-llava/bench"],
+    main: join(root, "bench", "dist", "main.js"),
+  },
+};
+
+/** Scopes that hold all that `scope` does. */
+const covering = (scope) => (scope === "all" ? ["all"] : ["program", "all"]);
+
+/** Installs and builds what of `scope` is missing or older than its sources. */
+export async function bootstrap(scope = "all") {
   const major = Number(process.versions.node.split(".")[0]);
   if (major < oldestNode) {
     throw new BootstrapError(`Node ${oldestNode} or newer is needed, this is ${process.version}`);
   }
   await withLock(join(root, ".cache", "bootstrap.lock"), () => {
-    if (!installed()) install();
-    if (!built()) build();
+    if (!installed(scope)) install(scope);
+    if (!covering(scope).some(built)) build(scope);
   });
 }
 
 /** For the scripts that start with it: runs `main` after the bootstrap, and reports what can be put right. */
-export async function runAfterBootstrap(main) {
+export async function runAfterBootstrap(main, scope = "all") {
   try {
-    await bootstrap();
+    await bootstrap(scope);
   } catch (error) {
     if (!(error instanceof BootstrapError)) throw error;
     console.error(`mask-llava: ${error.message}`);
@@ -60,23 +79,29 @@ function lockDigest() {
 }
 
 /** By our stamp, or because the user has run npm since the lock file changed. */
-function installed() {
+function installed(scope) {
   const hidden = join(modules, ".package-lock.json");
   if (!existsSync(hidden)) return false;
-  if (existsSync(installStamp) && readFileSync(installStamp, "utf8") === lockDigest()) return true;
+  if (existsSync(installStamp)) {
+    const [what, digest] = readFileSync(installStamp, "utf8").split(" ");
+    return covering(scope).includes(what) && digest === lockDigest();
+  }
   return statSync(hidden).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs;
 }
 
-function install() {
+function install(scope) {
   console.error("mask-llava: installing dependencies (npm ci) ...");
-  const status = npm(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const { workspaces } = scopes[scope];
+  const parts =
+    workspaces.length > 0 ? ["--include-workspace-root", ...workspaces.flatMap((w) => ["-w", w])] : [];
+  const status = npm(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error", ...parts]);
   if (status !== 0) {
     throw new BootstrapError(
       "the dependencies could not be installed: npm ci failed (see above). The first run needs the npm registry " +
         "(npm config get registry) or a filled npm cache; behind a proxy, set HTTPS_PROXY",
     );
   }
-  writeFileSync(installStamp, lockDigest());
+  writeFileSync(installStamp, `${scope} ${lockDigest()}`);
 }
 
 function npm(args) {
@@ -87,12 +112,15 @@ function npm(args) {
   return spawnSync(viaNode ? process.execPath : "npm", viaNode ? [own, ...args] : args, options).status;
 }
 
-function built() {
-  const programs = [join(root, "packages", "cli", "dist", "main.js"), join(root, "bench", "dist", "main.js")];
-  if (![buildStamp, ...programs].every((path) => existsSync(path))) return false;
-  const stamp = statSync(buildStamp).mtimeMs;
+const buildStamp = (scope) => join(modules, `.mask-llava-build-${scope}`);
+
+function built(scope) {
+  const { main } = scopes[scope];
+  if (![buildStamp(scope), main].every((path) => existsSync(path))) return false;
+  const stamp = statSync(buildStamp(scope)).mtimeMs;
   const packages = join(root, "packages");
-  const folders = [...readdirSync(packages).map((name) => join(packages, name)), join(root, "bench")];
+  const bench = scope === "all" ? [join(root, "bench")] : [];
+  const folders = [...readdirSync(packages).map((name) => join(packages, name)), ...bench];
   const sources = folders.flatMap((folder) =>
     ["src", "package.json", "tsconfig.json"].map((part) => join(folder, part)),
   );
@@ -108,7 +136,7 @@ function newest(path) {
   return readdirSync(path).reduce((latest, name) => Math.max(latest, newest(join(path, name))), stat.mtimeMs);
 }
 
-function build() {
+function build(scope) {
   console.error("mask-llava: building ...");
   const started = new Date();
   const turbo = join(modules, ".bin", process.platform === "win32" ? "turbo.cmd" : "turbo");
@@ -117,8 +145,7 @@ function build() {
     [
       "run",
       "build",
-      "--filter=mask-llava...",
-      "--filter=@mask-llava/bench",
+      ...scopes[scope].targets.map((target) => `--filter=${target}`),
       "--output-logs=errors-only",
       "--log-order=grouped",
     ],
@@ -130,8 +157,9 @@ function build() {
   }
   mkdirSync(modules, { recursive: true });
   // Sources that changed during the build are newer than its start, and so built again.
-  writeFileSync(buildStamp, started.toISOString());
-  utimesSync(buildStamp, started, started);
+  const stamp = buildStamp(scope);
+  writeFileSync(stamp, started.toISOString());
+  utimesSync(stamp, started, started);
 }
 
 function buildEnvironment() {
