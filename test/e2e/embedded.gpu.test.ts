@@ -10,7 +10,7 @@ const cli = sharedDeviceCli();
 const examples = fileURLToPath(new URL("../../packages/cli/assets/examples", import.meta.url));
 const example = (n: number) => join(examples, `scene-${n}.jpg`);
 
-/** What anyone sees in the example pictures, and the checkpoint too: two questions of each kind that it has learnt. */
+/** What anyone sees in the example pictures, and the checkpoint too: two questions of each kind or more. */
 const answers: readonly (readonly [picture: number, question: string, answer: string])[] = [
   [1, "What colour is the heart?", "purple"],
   [2, "What colour is the large cross?", "pink"],
@@ -21,6 +21,12 @@ const answers: readonly (readonly [picture: number, question: string, answer: st
   [2, "Is there an orange star in the picture?", "yes"],
   [3, "Is there a ring in the picture?", "no"],
   [2, "Is there an orange cross in the picture?", "no"],
+  [3, "How many blue objects are there?", "zero"],
+  [4, "How many rings are there?", "one"],
+  [2, "Is the large pink cross above or below the large ring?", "above"],
+  [3, "Is the heart to the left or to the right of the large cyan object?", "right"],
+  [1, "Are there more purple objects than yellow ones?", "yes"],
+  [4, "Are there more hexagons than stars?", "no"],
   [1, "Describe the rightmost object.", "a large cyan circle"],
   [2, "Describe the leftmost object.", "a large pink ring"],
 ];

@@ -87,7 +87,7 @@ describe.each(few ? scenes.slice(0, 5) : scenes)("scene $id", (scene) => {
 test("most answers are right, so that these scenes show what the checkpoint knows", () => {
   const answers = scenes.flatMap((scene) => scene.answers);
   const right = answers.filter(({ expected, text }) => text === expected).length;
-  expect(right / answers.length).toBeGreaterThan(0.7);
+  expect(right / answers.length).toBeGreaterThan(0.9);
 });
 
 function furthest(actual: readonly number[], expected: Float32Array): number {
