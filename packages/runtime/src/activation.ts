@@ -57,9 +57,9 @@ export function activationReference(activation: Activation): (x: number) => numb
 
 /** erfc in f64, relative error about 1e-15. */
 export function erfc(x: number): number {
+  if (x < 0) return 2 - erfc(-x);
   if (x < 2.5) {
-    // erf(x) = 2/sqrt(pi) · sum (-1)^n x^(2n+1) / (n! (2n+1)); erfc(-x) = 2 - erfc(x)
-    if (x < -6) return 2;
+    // erf(x) = 2/sqrt(pi) · sum (-1)^n x^(2n+1) / (n! (2n+1)), whose terms grow to exp(x²) before they fall
     let term = x;
     let sum = x;
     for (let n = 1; n < 200; n++) {
