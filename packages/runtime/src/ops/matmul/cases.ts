@@ -88,7 +88,7 @@ export const matmulSuite = suite(matmulOp, [
   matmulCase([3, 264], [45, 264], { ...f16, scale: 0.125, bias: true }),
   matmulCase([5, 1, 64], [5, 30, 64], { scale: 0.125 }),
   matmulCase([3, 2, 72], [3, 11, 72], f16),
-  // normed on the way, gated, and both; the largest fits no tile of any kernel
+  // normed on the way, gated, and both: sizes that no tile of any kernel divides
   ...(["f32", "f16", "q8_0", "q4_0", "q4_1"] as const).flatMap((dtype) => [
     matmulCase([1, 288], [67, 288], { dtype, norm: true, bias: true, residual: true }),
     matmulCase([3, 1056], [33, 1056], { dtype, norm: true, scale: 0.5 }),

@@ -8,7 +8,7 @@ import { siluMul } from "../silu-mul/index.ts";
 import { linear, matmulOp, type RmsNorm } from "./index.ts";
 import type { MatmulInputs } from "./spec.ts";
 
-/** Whether the kernel that multiplies x by `weight` anyway also norms x, or gates the product by `up`, on the way. */
+/** Whether the kernel that would multiply A by B anyway also norms A, or gates the product by `up`, on the way. */
 function fuses(cmd: Recorder, inputs: MatmulInputs, extra: Pick<MatmulInputs, "gain" | "up">): boolean {
   const { caps } = cmd.device;
   const params = { transposeB: true, activation: "none", scale: 1 } as const;
