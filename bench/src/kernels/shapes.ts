@@ -40,14 +40,19 @@ interface Product {
   readonly aDtype?: DType;
   readonly activation?: Activation;
   readonly bias?: boolean;
+  /** RMS norm of A by the product itself, as decoding runs it. */
+  readonly normed?: boolean;
+  /** Both products of a gated MLP: activation(A Bᵀ) · (A Upᵀ). */
+  readonly gated?: boolean;
 }
 
 function product(what: string, p: Product, size: Size): KernelCase {
-  const { dtype = "f32", aDtype = "f32", activation = "none", bias = false } = p;
+  const { dtype = "f32", aDtype = "f32", activation = "none", bias, normed, gated } = p;
   const types = aDtype === "f32" ? dtype : `${aDtype} by ${dtype}`;
+  const extras = [bias && " bias", normed && " normed", gated && " gated"].filter(Boolean).join("");
   const [m, n, k] = [p.m <= 4 ? p.m : rowsOf(p.m, size), width(p.n, size), width(p.k, size)];
-  const made = kernelCase(matmulOp, `${what} ${m}x${n}x${k} ${types}${bias ? " bias" : ""} ${activation}`, {
-    params: { transposeB: true, activation, scale: 1 },
+  const made = kernelCase(matmulOp, `${what} ${m}x${n}x${k} ${types}${extras} ${activation}`, {
+    params: { transposeB: true, activation, scale: 1, eps: 1e-6 },
     // a sum of K products of size 1/sqrt(K): f32 rounding grows like sqrt(K)·2^-24 of a value of size 1
     tolerance: { abs: 4e-7 * Math.max(8, Math.sqrt(k)), rel: 4e-6 },
     inputs: () => ({
@@ -55,6 +60,8 @@ function product(what: string, p: Product, size: Size): KernelCase {
       b: uniform([n, k], { dtype, deviation: 1 / Math.sqrt(k) }),
       bias: bias ? uniform([n]) : undefined,
       residual: undefined,
+      gain: normed ? uniform([k], { mean: 1, deviation: 0.2 }) : undefined,
+      up: gated ? uniform([n, k], { dtype, deviation: 1 / Math.sqrt(k) }) : undefined,
     }),
   });
   return size === "tiny" ? made : { ...made, scaledDown: product(what, p, "tiny") };
@@ -96,6 +103,12 @@ function llamaProducts(size: Size): KernelCase[] {
       product("LLaMA decode q/k/v/o", { m: 1, n: 4096, k: 4096, dtype }, size),
       product("LLaMA decode gate/up", { m: 1, n: 11008, k: 4096, dtype }, size),
       product("LLaMA decode down", { m: 1, n: 4096, k: 11008, dtype }, size),
+      product("LLaMA decode norm, q/k/v", { m: 1, n: 3 * 4096, k: 4096, dtype, normed: true }, size),
+      product(
+        "LLaMA decode norm, SiLU(gate)*up",
+        { m: 1, n: 11008, k: 4096, dtype, normed: true, gated: true, activation: "silu" },
+        size,
+      ),
     ]),
     ...(["f16", "q8_0"] as const).map((dtype) =>
       product("LLaMA decode head", { m: 1, n: 32000, k: 4096, dtype }, size),

@@ -1,6 +1,6 @@
 import { clipTower } from "../networks/clip.ts";
 import { deformableDetr } from "../networks/deformable-detr.ts";
-import { llamaDecode, llamaPrefill } from "../networks/llama.ts";
+import { llamaBatches, llamaDecode, llamaPrefill } from "../networks/llama.ts";
 import { samDecoder, samEncoder } from "../networks/sam.ts";
 import { maskInversion } from "./mask-inversion.ts";
 import { recorded, type WorkloadKind } from "./workload.ts";
@@ -14,4 +14,5 @@ export const modelKinds: readonly WorkloadKind[] = [
   maskInversion,
   recorded(llamaPrefill),
   recorded(llamaDecode),
+  ...llamaBatches.map(recorded),
 ];

@@ -11,6 +11,8 @@ import type { ModelMeasurement } from "./measure.ts";
 export interface ModelRow extends ModelMeasurement {
   readonly name: string;
   readonly shape: string;
+  /** Of a decoder: tokens a second, of all sequences, by the median run. */
+  readonly tokenRate?: number | undefined;
   /** Largest resident memory of the process, in bytes. */
   readonly peakHost: number;
 }

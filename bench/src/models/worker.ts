@@ -26,7 +26,8 @@ async function answer(request: Request): Promise<Answers[keyof Answers]> {
       const measured = await measureModel(device, kind, { size, dtype: "f16" }, { runs: 20, limit });
       // of the whole process: JavaScript, Dawn, and on a software adapter what is called GPU memory here
       const peakHost = process.resourceUsage().maxRSS * 1024;
-      return { name: kind.name, shape: kind.shape(size), ...measured, peakHost };
+      const tokenRate = kind.tokens && (1e3 * kind.tokens) / measured.run.median;
+      return { name: kind.name, shape: kind.shape(size), tokenRate, ...measured, peakHost };
     }
   }
 }

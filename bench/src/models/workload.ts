@@ -22,6 +22,8 @@ export interface Workload extends Disposable {
 
 export interface WorkloadKind {
   readonly name: string;
+  /** Tokens that a run takes, of all sequences, where it is a decoder's. */
+  readonly tokens?: number | undefined;
   shape(size: NetworkOptions["size"]): string;
   open(device: Device, options: NetworkOptions): Promise<Workload>;
 }
@@ -30,6 +32,7 @@ export interface WorkloadKind {
 export function recorded(kind: NetworkKind): WorkloadKind {
   return {
     name: kind.name,
+    tokens: kind.tokens,
     shape: (size) => kind.shape(size),
     async open(device, options) {
       const network = await kind.open(device, options);

@@ -26,13 +26,21 @@ export function llamaConfig(size: Size) {
   });
 }
 
-/** @param tokens of one call, at the positions behind `past` */
-function llama(name: string, tokens: number, past: number): NetworkKind {
+interface Call {
+  /** Of each sequence, at the positions behind `past`. */
+  readonly tokens: number;
+  readonly past: number;
+  readonly batch?: number;
+}
+
+function llama(name: string, { tokens, past, batch = 1 }: Call): NetworkKind {
   return {
     name,
+    tokens: batch * tokens,
     shape(size) {
       const { hidden, layers } = shapes[size];
-      return `${layers} layers of ${hidden}, ${tokens} tokens after ${past}`;
+      const sequences = batch > 1 ? `${batch} sequences, ` : "";
+      return `${layers} layers of ${hidden}, ${sequences}${tokens} tokens after ${past}`;
     },
     async open(device, { size, dtype }) {
       const config = llamaConfig(size);
@@ -40,24 +48,27 @@ function llama(name: string, tokens: number, past: number): NetworkKind {
       const rope = ropeTable(device, config);
       const network = new LlamaNetwork(weights.weights, config, rope);
       await weights.load();
-      const cache = new KvCache(device, config, { capacity, dtype });
+      const cache = new KvCache(device, config, { capacity, batch, dtype });
       const fill = device.record("past keys and values");
       for (const [i, tensor] of [...cache.keys, ...cache.values].entries())
         fillUniform(fill, tensor, { seed: i + 1, range: 1, mean: 0 });
       using filled = await fill.finish();
       filled.run();
-      const start = device.tensor({ shape: [1], dtype: "u32", label: "start" }, Uint32Array.of(past));
+      const start = device.tensor(
+        { shape: [batch], dtype: "u32", label: "start" },
+        new Uint32Array(batch).fill(past),
+      );
       const ids = device.tensor(
-        { shape: [1, tokens], dtype: "u32", label: "input_ids" },
-        Uint32Array.from({ length: tokens }, (_, i) => (i * 7919 + 13) % config.vocab_size),
+        { shape: [batch, tokens], dtype: "u32", label: "input_ids" },
+        Uint32Array.from({ length: batch * tokens }, (_, i) => (i * 7919 + 13) % config.vocab_size),
       );
       return {
-        weightBytes: weights.bytes + KvCache.bytes(config, { capacity, dtype }),
+        weightBytes: weights.bytes + KvCache.bytes(config, { capacity, batch, dtype }),
         inputs: [ids, start, ...cache.keys, ...cache.values],
         record(cmd) {
-          const x = network.embed(cmd, ids); // [1, T, D]
-          const { lastHiddenState } = network.forward(cmd, x, cache, start); // [1, T, D]
-          return [network.logits(cmd, network.lastRow(cmd, lastHiddenState))]; // [1, V]
+          const x = network.embed(cmd, ids); // [B, T, D]
+          const { lastHiddenState } = network.forward(cmd, x, cache, start); // [B, T, D]
+          return [network.logits(cmd, network.lastRow(cmd, lastHiddenState))]; // [B, V]
         },
         [Symbol.dispose]() {
           for (const t of [ids, start, rope.inverseFrequencies]) t.dispose();
@@ -69,5 +80,9 @@ function llama(name: string, tokens: number, past: number): NetworkKind {
   };
 }
 
-export const llamaPrefill = llama("LLaMA prefill", 104, 0);
-export const llamaDecode = llama("LLaMA decode", 1, 703);
+export const llamaPrefill = llama("LLaMA prefill", { tokens: 104, past: 0 });
+export const llamaDecode = llama("LLaMA decode", { tokens: 1, past: 703 });
+/** A step of many sequences, which reads the weights once for all of them. */
+export const llamaBatches = [4, 8, 16, 32].map((batch) =>
+  llama(`LLaMA batch of ${batch}`, { tokens: 1, past: 703, batch }),
+);

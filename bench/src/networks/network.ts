@@ -20,6 +20,8 @@ export interface NetworkOptions {
 /** A kind of network, by name. */
 export interface NetworkKind {
   readonly name: string;
+  /** Tokens that a run takes, of all sequences, where it is a decoder's. */
+  readonly tokens?: number;
   /** Its shape at a size, in a few words. */
   shape(size: Size): string;
   open(device: Device, options: NetworkOptions): Promise<RandomNetwork>;

@@ -1,4 +1,5 @@
 import { type AskOptions, gridSize, MaskLlava } from "@mask-llava/composer";
+import { floatDType, KvCache, type WeightDType } from "@mask-llava/models";
 import { decodeImage, FileFolder } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
 import type { CompositionName, Subject } from "./subject.ts";
@@ -9,14 +10,15 @@ const question = "What is in the picture?";
 export async function checkpointSubject(
   device: Device,
   folder: string,
-  { dtype, picture: file }: { readonly dtype: "f32" | "f16"; readonly picture: string },
+  { dtype, picture: file }: { readonly dtype: WeightDType; readonly picture: string },
 ): Promise<Subject> {
   const picture = await decodeImage(file);
   const model = await MaskLlava.load(device, await FileFolder.open(folder), { dtype });
+  const cacheDtype = floatDType(dtype);
   try {
     const weightBytes = device.memory().live;
     const ask = (options: AskOptions) =>
-      model.ask(picture, question, { ...options, cacheDtype: dtype, ignoreEos: true });
+      model.ask(picture, question, { ...options, cacheDtype, ignoreEos: true });
     const { composed, inputIds } = await ask({ maxNewTokens: 2 });
     const { grid, objects, kinds } = composed;
     const { vision, detect, segment, objectTokens } = composed.timings;
@@ -25,13 +27,12 @@ export async function checkpointSubject(
         return { tokens, patchGrid: grid, cls: false, background: false, objects: 0 };
       return tokens <= kinds.length ? { tokens } : { tokens, patchGrid: grid };
     };
-    const { num_hidden_layers: layers, num_key_value_heads: heads, head_dim: size } = model.language.config;
     return {
       name: folder,
       dtype,
       weightBytes,
       textTokens: inputIds.length - kinds.length,
-      kvBytesPerToken: 2 * layers * heads * size * (dtype === "f16" ? 2 : 4),
+      kvBytesPerToken: KvCache.bytes(model.language.config, { capacity: 1, dtype: cacheDtype }),
       imageWork: { vision, detect, segment, objectTokens },
       most: (composition) => gridSize(grid) + (composition === "LLaVA" ? 0 : 1 + objects.length),
       async answer(composition, visualTokens, newTokens) {

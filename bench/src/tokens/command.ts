@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type WeightDType, weightDTypes } from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -20,14 +21,14 @@ interface Flags extends CommonFlags {
   readonly text: number;
   readonly answer?: number;
   readonly rounds?: number;
-  readonly dtype?: "f32" | "f16";
+  readonly dtype?: WeightDType;
 }
 
 const examples = `
 Examples:
   $ npm run bench -- tokens                              the checkpoint that comes with the program
   $ npm run bench -- tokens --model my-mask-llava --picture cat.jpg --plot tokens.svg --plot tokens.png
-  $ npm run bench -- tokens --synthetic 7b --json tokens-7b.json
+  $ npm run bench -- tokens --synthetic 7b --dtype q4 --json tokens-7b.json
   $ npm run bench -- tokens --synthetic tiny --filter mask --tokens 8,64,576
 
 "Mask-LLaVA" composes [CLS], pooled patches and objects; "LLaVA" takes patch tokens alone, pooled where they are fewer than
@@ -86,7 +87,10 @@ export function tokensCommand(): Command {
       atLeastTwo,
     )
     .addOption(
-      new Option("--dtype <dtype>", "of weights and KV cache (default: f16)").choices(["f32", "f16"]),
+      new Option(
+        "--dtype <dtype>",
+        "of weights; the KV cache is f32 beside f32, else f16 (default: f16)",
+      ).choices(weightDTypes),
     )
     .addHelpText("after", examples)
     .action((flags: Flags) => measure(flags, command));
@@ -120,6 +124,7 @@ async function measure(flags: Flags, command: Command): Promise<void> {
     process.stderr.write(round === 0 ? "warmed up\n" : `round ${round} of ${plan.rounds}\n`);
   });
   const { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork } = subject;
+  const longest = Math.max(...results.rows.map((row) => row.promptTokens));
   const report: TokenReport = {
     benchmark: "tokens",
     subject: { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork },
@@ -127,6 +132,8 @@ async function measure(flags: Flags, command: Command): Promise<void> {
     conditions,
     ...results,
     peakGpu: device.memory().peak,
+    predictedGpu: subject.predictBytes?.(longest, plan.newTokens),
+    peakHost: process.resourceUsage().maxRSS * 1024,
     seconds: (performance.now() - begun) / 1e3,
   };
   await writeOutputs(flags, { report, csv: () => csvOf(report), chart: () => chartOf(report) });

@@ -1,3 +1,4 @@
+import type { WeightDType } from "@mask-llava/models";
 import { formatBytes } from "@mask-llava/runtime";
 import type { TopLevelSpec } from "vega-lite";
 import { type Conditions, formatConditions } from "../common/conditions.ts";
@@ -9,7 +10,7 @@ export interface TokenReport extends TokenResults {
   readonly benchmark: "tokens";
   readonly subject: {
     readonly name: string;
-    readonly dtype: "f32" | "f16";
+    readonly dtype: WeightDType;
     readonly weightBytes: number;
     readonly textTokens: number;
     readonly kvBytesPerToken: number;
@@ -19,6 +20,10 @@ export interface TokenReport extends TokenResults {
   readonly conditions: Conditions;
   /** GPU bytes at most, weights included. */
   readonly peakGpu: number;
+  /** The same as predicted from shapes before; absent for checkpoints, whose image networks add theirs. */
+  readonly predictedGpu: number | undefined;
+  /** Largest resident memory of the process; on a software adapter with what is called GPU memory here. */
+  readonly peakHost: number;
   /** Wall seconds of the whole run. */
   readonly seconds: number;
 }
@@ -40,13 +45,14 @@ const columns: readonly Column<TokenRow>[] = [
 
 /** The whole report, for a terminal. */
 export function formatReport(report: TokenReport): string {
-  const { conditions, subject, plan, rows, costs, peakGpu, seconds } = report;
+  const { conditions, subject, plan, rows, costs, seconds } = report;
   const image = Object.entries(subject.imageWork ?? {}).map(
     ([stage, ms]) => `${stage} ${milliseconds(ms)} ms`,
   );
   return [
     formatConditions(conditions),
-    `model      ${subject.name}, ${subject.dtype}, ${formatBytes(subject.weightBytes)} of weights; at most ${formatBytes(peakGpu)} on the GPU`,
+    `model      ${subject.name}, ${subject.dtype}, ${formatBytes(subject.weightBytes)} of weights`,
+    `memory     ${formatMemory(report)}`,
     `prompt     ${subject.textTokens} tokens of text and the visual ones; answers of ${plan.newTokens} tokens; ${plan.rounds} rounds`,
     `picture    ${image.length > 0 ? `${image.join(", ")}; done once, and not in the times below` : "its features are given"}`,
     "",
@@ -55,6 +61,13 @@ export function formatReport(report: TokenReport): string {
     ...costs.map(formatCost),
     `${rows.length} rows in ${seconds.toFixed(0)} s`,
   ].join("\n");
+}
+
+function formatMemory({ peakGpu, predictedGpu, peakHost }: TokenReport): string {
+  const predicted = predictedGpu
+    ? ` (${formatBytes(predictedGpu)} predicted, ${(100 * (peakGpu / predictedGpu - 1)).toFixed(1)}% off)`
+    : "";
+  return `at most ${formatBytes(peakGpu)} on the GPU${predicted}; process at most ${formatBytes(peakHost)}`;
 }
 
 function formatCost({ composition, of, fit }: TokenCost): string {

@@ -1,3 +1,5 @@
+import type { WeightDType } from "@mask-llava/models";
+
 /** `Mask-LLaVA`: [CLS], pooled patches and objects; `LLaVA`: patch tokens alone. */
 export const compositions = ["Mask-LLaVA", "LLaVA"] as const;
 export type CompositionName = (typeof compositions)[number];
@@ -15,12 +17,14 @@ export interface AnswerTimes {
 /** A model that is asked with different numbers of visual tokens. */
 export interface Subject extends Disposable {
   readonly name: string;
-  readonly dtype: "f32" | "f16";
+  readonly dtype: WeightDType;
   /** Bytes of weights on the GPU. */
   readonly weightBytes: number;
   /** Tokens of the prompt that are not visual. */
   readonly textTokens: number;
   readonly kvBytesPerToken: number;
+  /** GPU bytes that answering a prompt takes at most, by the shapes alone; where networks for pictures add theirs, undefined. */
+  readonly predictBytes?: (promptTokens: number, newTokens: number) => number;
   /** Wall milliseconds of the picture's features, by stage: what an answer to a first question takes besides. */
   readonly imageWork: Readonly<Record<string, number>> | undefined;
   /** The most visual tokens that a composition can have. */

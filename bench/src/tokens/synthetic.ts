@@ -10,16 +10,20 @@ import {
   tokenCount,
 } from "@mask-llava/composer";
 import {
+  floatDType,
   generate,
   generationSettings,
+  KvCache,
   LlamaNetwork,
   llamaConfigSchema,
   RandomWeights,
   ropeTable,
   splicedSource,
   Tokenizer,
+  type WeightDType,
 } from "@mask-llava/models";
 import { type Device, Random, type Tensor } from "@mask-llava/runtime";
+import { activationBytes, decoderBytes } from "./prediction.ts";
 import type { AnswerTimes, CompositionName, Subject } from "./subject.ts";
 import { type SyntheticName, type SyntheticShape, syntheticShapes } from "./synthetic-shapes.ts";
 
@@ -37,7 +41,7 @@ const context = 4096;
 export async function syntheticSubject(
   device: Device,
   name: SyntheticName,
-  { dtype, textTokens }: { readonly dtype: "f32" | "f16"; readonly textTokens: number },
+  { dtype, textTokens }: { readonly dtype: WeightDType; readonly textTokens: number },
 ): Promise<Subject> {
   const shape: SyntheticShape = syntheticShapes[name];
   const owned: Disposable[] = [];
@@ -75,6 +79,8 @@ export async function syntheticSubject(
     own(features);
     const tokenizer = wordTokenizer(shape.vocabulary);
     const random = new Random(11);
+    const cacheDtype = floatDType(dtype);
+    const kvBytesPerToken = KvCache.bytes(config, { capacity: 1, dtype: cacheDtype });
     const words = (count: number) => Array.from({ length: count }, () => random.integer(4, shape.vocabulary));
     const [before, behind] = [words(Math.floor(textTokens / 2)), words(Math.ceil(textTokens / 2))];
     return {
@@ -82,8 +88,12 @@ export async function syntheticSubject(
       dtype,
       weightBytes: weights.bytes + projectorWeights.bytes,
       textTokens,
-      kvBytesPerToken:
-        2 * shape.layers * config.num_key_value_heads * config.head_dim * (dtype === "f16" ? 2 : 4),
+      kvBytesPerToken,
+      predictBytes: (promptTokens, newTokens) =>
+        decoderBytes(config, dtype) +
+        projectorWeights.bytes +
+        kvBytesPerToken * (promptTokens + newTokens) +
+        activationBytes(config, promptTokens),
       imageWork: undefined,
       most: (composition) => (composition === "LLaVA" ? side * side : tokenCount(features.plan({}, side))),
       async answer(composition, visualTokens, newTokens): Promise<AnswerTimes> {
@@ -100,7 +110,7 @@ export async function syntheticSubject(
         const source = splicedSource(network, ids, imageTokenId, visual);
         const wanted = generationSettings({}, undefined, { maxNewTokens: newTokens, ignoreEos: true });
         const { timings, newIds } = await generate(device, network, tokenizer, source, wanted, {
-          cacheDtype: dtype,
+          cacheDtype,
         });
         return { compose: composed, prefill: timings.prefill, step: timings.decode / (newIds.length - 1) };
       },
