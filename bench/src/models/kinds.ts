@@ -1,6 +1,6 @@
 import { clipTower } from "../networks/clip.ts";
 import { deformableDetr } from "../networks/deformable-detr.ts";
-import { llamaBatches, llamaDecode, llamaPrefill } from "../networks/llama.ts";
+import { llamaBatches, llamaDecode, llamaDeep, llamaPrefill } from "../networks/llama.ts";
 import { samDecoder, samEncoder } from "../networks/sam.ts";
 import { maskInversion } from "./mask-inversion.ts";
 import { recorded, type WorkloadKind } from "./workload.ts";
@@ -14,5 +14,6 @@ export const modelKinds: readonly WorkloadKind[] = [
   maskInversion,
   recorded(llamaPrefill),
   recorded(llamaDecode),
+  recorded(llamaDeep),
   ...llamaBatches.map(recorded),
 ];
