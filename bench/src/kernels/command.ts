@@ -14,7 +14,7 @@ Examples:
   $ npm run bench -- kernels --list --size real          names of the cases, without a run
 
 Sizes: "real" has the networks' own shapes and is the default on a GPU; "small" has a quarter of the widths and is the
-default on software adapters; "tiny" shows within two minutes that everything works. Each case is compared with loops in
+default on software adapters that compute eight lanes at once, "tiny" on slower ones. Each case is compared with loops in
 f64 before it is timed: a wrong kernel ends the run with exit code 1. Bad flags end it with 2.`;
 
 export function kernelsCommand(): Command {

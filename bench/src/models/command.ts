@@ -10,7 +10,8 @@ Examples:
   $ npm run bench -- models --filter LLaMA --size real   a layer of LLaMA-7B, its prompt and a token
   $ npm run bench -- models --json models.json --csv models.csv --plot models.png
 
-Sizes: "real" has the published networks' shapes and is the default on a GPU; "small" is the default on software adapters.`;
+Sizes: "real" has the published networks' shapes and is the default on a GPU; "small" is the default on
+software adapters that compute eight lanes at once, "tiny" on slower ones.`;
 
 export function modelsCommand(): Command {
   const command = new Command("models").description(
