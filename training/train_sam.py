@@ -111,7 +111,7 @@ def best_masks(out):
 
 
 def main():
-    parser = arguments("sam", __doc__, steps=7600, batch=16, lr=8e-4)
+    parser = arguments("sam", __doc__, steps=10800, batch=16, lr=8e-4)
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--neck", type=int, default=64)
