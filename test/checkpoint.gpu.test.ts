@@ -24,6 +24,7 @@ import {
 } from "@mask-llava/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDeviceForTest, openTestDevice } from "./support/device.ts";
+import { type QuantizedWeight, writeWithPlanes } from "./support/planes.ts";
 
 const fixtures = fileURLToPath(new URL("./fixtures/", import.meta.url));
 
@@ -143,6 +144,26 @@ describe("what arrives on the GPU", () => {
     },
   );
 
+  test.each(["q8_0", "q4_0", "q4_1"] as const)(
+    "is what was stored, where planes of %s stand below each other",
+    async (dtype) => {
+      const weight = (rows: number, seed: number): QuantizedWeight => {
+        return { shape: [rows, 64], data: random(rows * 64, seed), dtype };
+      };
+      const [b, a] = [weight(3, 21), weight(5, 22)];
+      const files = new MemoryFolder({ "model.safetensors": writeWithPlanes({ a, b }) }, "memory");
+      using checkpoint = await Checkpoint.open(device, files, { dtype: "stored" });
+      const parts = [
+        ["b", [3, 64]],
+        ["a", [5, 64]],
+      ] as const;
+      const joined = checkpoint.weights.takeConcat(parts, { role: "linear" });
+      await checkpoint.load();
+      expect(joined).toMatchObject({ dtype, shape: [8, 64] });
+      expect(await read(joined)).toEqual(quantized([...b.data, ...a.data], joined));
+    },
+  );
+
   test.each([64, 33])("is quantised from bf16 rows of %i, two a word or not", async (width) => {
     const bits = Uint16Array.from(
       { length: 12 * width },
@@ -203,6 +224,16 @@ describe("the cursor is strict", () => {
         ]),
       ),
     ).toMatchObject({ tensor: "a.bias" });
+    expect(
+      at(() =>
+        checkpoint.weights.takeConcat([
+          ["a.weight", [5, 7]],
+          ["position_ids", [1, 4]],
+        ]),
+      ).message,
+    ).toMatch(/cannot stand below "a.weight" of \[5, 7\], which is held as f32 \(found i32\)/);
+    expect(w.typeOf("weight", [5, 7], { dtype: "f16" })).toBe("f16");
+    expect(at(() => w.typeOf("weight", [7, 5]))).toMatchObject({ found: "[5, 7]", expected: "[7, 5]" });
     await expect(w.takeHost("bias", [6])).rejects.toThrow(/another shape/);
     expect([w.has("bias"), w.has("x"), w.hasAny("b"), checkpoint.weights.hasAny("b")]).toEqual([
       true,
@@ -213,6 +244,19 @@ describe("the cursor is strict", () => {
     expect(w.takeOptional("x", [1])).toBeUndefined();
     expect(w.shape("weight")).toEqual([5, 7]);
     expect(device.buffers.live()).toEqual([]);
+  });
+
+  test("planes of which a part's scales would begin within a word", async () => {
+    const weight = { shape: [3, 7], data: random(21, 23), dtype: "q8_0" } as const;
+    const files = new MemoryFolder({ "model.safetensors": writeWithPlanes({ a: weight, b: weight }) });
+    using checkpoint = await Checkpoint.open(device, files, { dtype: "stored" });
+    const parts = [
+      ["a", [3, 7]],
+      ["b", [3, 7]],
+    ] as const;
+    expect(() => checkpoint.weights.takeConcat(parts, { role: "linear" })).toThrow(
+      /"b": cannot stand below "a" of \[3, 7\]: scales are written in whole words/,
+    );
   });
 
   test("a tensor taken twice is one tensor", async () => {

@@ -54,6 +54,9 @@ class Watched implements WeightStore {
   shape(name: string) {
     return this.#of.shape(name);
   }
+  typeOf(name: string, shape: Shape, options?: TakeOptions) {
+    return this.#of.typeOf(name, shape, options);
+  }
   takeHost(name: string, shape: Shape) {
     return this.#of.takeHost(name, shape);
   }

@@ -148,6 +148,10 @@ export class Checkpoint implements WeightStore, Disposable {
     return this.#find(name).shape;
   }
 
+  typeOf(name: string, shape: Shape, options: TakeOptions = {}): DType {
+    return this.#target(this.#find(name, shape), options);
+  }
+
   take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
     const stored = this.#find(name, shape);
     const type = this.#target(stored, options);
@@ -160,25 +164,26 @@ export class Checkpoint implements WeightStore, Disposable {
     const stored = parts.map(([name, shape]) => this.#find(name, shape));
     const [first] = stored;
     if (!first) throw new RangeError("takeConcat: no tensors");
-    // one type for all: files may hold them in different ones
-    const types = new Set(stored.map((s) => this.#target(s, options)));
-    const type = types.size === 1 ? this.#target(first, options) : floatDType(this.dtype);
+    const type = this.#target(first, options);
     const rest = first.shape.slice(1);
+    const refuse = (s: StoredTensor, why: string, found: string) => {
+      const below = `${JSON.stringify(first.name)} of ${formatShape(first.shape)}`;
+      throw new CheckpointError(`cannot stand below ${below}${why}`, {
+        file: s.source.name,
+        tensor: s.name,
+        found,
+      });
+    };
     const starts: number[] = [];
     let rows = 0;
     let elements = 0;
     for (const s of stored) {
-      this.#target(s, { dtype: type });
-      if (s.shape.length === 0 || formatShape(s.shape.slice(1)) !== formatShape(rest)) {
-        throw new CheckpointError(
-          `cannot stand below ${JSON.stringify(first.name)} of ${formatShape(first.shape)}`,
-          {
-            file: s.source.name,
-            tensor: s.name,
-            found: formatShape(s.shape),
-          },
-        );
-      }
+      const own = this.#target(s, options);
+      if (own !== type) refuse(s, `, which is held as ${type}`, own);
+      if (s.shape.length === 0 || formatShape(s.shape.slice(1)) !== formatShape(rest))
+        refuse(s, "", formatShape(s.shape));
+      const scaleBytes = isQuantized(s.dtype) ? rows * quantizedLayout(s.shape, s.dtype).scales.rowBytes : 0;
+      if (scaleBytes % 4 !== 0) refuse(s, ": scales are written in whole words", formatShape(s.shape));
       starts.push(elements);
       rows += s.shape[0] as number;
       elements += sizeOf(s.shape);

@@ -71,8 +71,8 @@ export class RandomWeights implements WeightStore, Disposable {
     await this.device.idle();
   }
 
-  take(name: string, shape: Shape, { dtype, role }: TakeOptions = {}): Tensor {
-    return this.#reserve(name, shape, dtype ?? weightTarget(this.dtype, role));
+  take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
+    return this.#reserve(name, shape, this.typeOf(name, shape, options));
   }
 
   #reserve(name: string, shape: Shape, dtype: DType): Tensor {
@@ -95,6 +95,10 @@ export class RandomWeights implements WeightStore, Disposable {
 
   derive({ label, shape, dtype }: Derivation): Tensor {
     return this.#reserve(label, shape, dtype ?? floatDType(this.dtype));
+  }
+
+  typeOf(_: string, __: Shape, { dtype, role }: TakeOptions = {}): DType {
+    return dtype ?? weightTarget(this.dtype, role);
   }
 
   shape(name: string): Shape {

@@ -17,6 +17,7 @@ export interface WeightStore {
   /** Canonical name -> stored shape. */
   readonly shapes: ReadonlyMap<string, Shape>;
   shape(name: string): Shape;
+  typeOf(name: string, shape: Shape, options?: TakeOptions): DType;
   take(name: string, shape: Shape, options?: TakeOptions): Tensor;
   takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options?: TakeOptions): Tensor;
   takeHost(name: string, shape: Shape): Promise<Float32Array>;
@@ -68,6 +69,11 @@ export class Weights {
     return this.#store.shape(this.path(name));
   }
 
+  /** The type of the GPU tensor that `take` would give; throws a CheckpointError where it would. */
+  typeOf(name: string, shape: Shape, options: TakeOptions = {}): DType {
+    return this.#store.typeOf(this.path(name), shape, options);
+  }
+
   /**
    * The GPU tensor for a stored one, which the checkpoint owns and `load` fills. Taking it again gives the same tensor. Throws a
    * CheckpointError where it is absent or has another shape, an OutOfMemoryError where it does not fit.
@@ -81,7 +87,10 @@ export class Weights {
     return this.has(name) ? this.take(name, shape, options) : undefined;
   }
 
-  /** Several stored tensors one after the other along axis 0, as one GPU tensor: fused query, key and value projections. */
+  /**
+   * Several stored tensors one after the other along axis 0, as one GPU tensor: query, key and value projections. Throws a
+   * CheckpointError where they differ in shape beyond axis 0, or would be of different types (`typeOf` tells).
+   */
   takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options: TakeOptions = {}): Tensor {
     return this.#store.takeConcat(
       parts.map(([name, shape]) => [this.path(name), shape] as const),

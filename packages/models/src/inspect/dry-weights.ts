@@ -53,19 +53,22 @@ export class DryWeights implements WeightStore {
     return this.#find(name)?.shape ?? [];
   }
 
+  typeOf(name: string, _: Shape, options: TakeOptions = {}): DType {
+    const stored = this.#index.tensors.get(name);
+    return stored ? this.#targetOf(stored, options) : this.#absentTarget(options);
+  }
+
   take(name: string, shape: Shape, options: TakeOptions = {}): Tensor {
     return this.#reserve(name, shape, this.#check(name, shape, options));
   }
 
   takeConcat(parts: readonly (readonly [name: string, shape: Shape])[], options: TakeOptions = {}): Tensor {
-    const types = parts.map(([name, shape]) => this.#check(name, shape, options));
-    const rows = parts.reduce((sum, [, [first = 1]]) => sum + first, 0);
+    const [type, ...others] = parts.map(([name, shape]) => this.#check(name, shape, options));
     const label = parts.map(([name]) => name).join(" + ");
-    return this.#reserve(
-      label,
-      [rows, ...(parts[0]?.[1].slice(1) ?? [])],
-      types[0] ?? floatDType(this.#dtype),
-    );
+    if (others.some((other) => other !== type))
+      this.problems.push(`tensors ${label} are not of one type (found ${[type, ...others].join(", ")})`);
+    const rows = parts.reduce((sum, [, [first = 1]]) => sum + first, 0);
+    return this.#reserve(label, [rows, ...(parts[0]?.[1].slice(1) ?? [])], type ?? floatDType(this.#dtype));
   }
 
   async takeHost(name: string, shape: Shape): Promise<Float32Array> {
@@ -90,18 +93,26 @@ export class DryWeights implements WeightStore {
     return this.#index.tensors.get(name);
   }
 
-  #check(name: string, shape: Shape, { dtype, role }: TakeOptions): DType {
+  #targetOf({ dtype: stored }: StoredTensor, { dtype, role }: TakeOptions): DType {
+    return dtype ?? defaultTarget(stored, this.#dtype, role);
+  }
+
+  #absentTarget({ dtype, role }: TakeOptions): DType {
+    return dtype ?? weightTarget(this.#dtype === "stored" ? "f16" : this.#dtype, role);
+  }
+
+  #check(name: string, shape: Shape, options: TakeOptions): DType {
     const stored = this.#find(name);
     if (!stored) {
       this.problems.push(`tensor ${JSON.stringify(name)} is missing (expected ${formatShape(shape)})`);
-      return dtype ?? weightTarget(this.#dtype === "stored" ? "f16" : this.#dtype, role);
+      return this.#absentTarget(options);
     }
     if (formatShape(stored.shape) !== formatShape(shape)) {
       this.problems.push(
         `tensor ${JSON.stringify(stored.name)} has another shape (found ${formatShape(stored.shape)}, expected ${formatShape(shape)})`,
       );
     }
-    const target = dtype ?? defaultTarget(stored.dtype, this.#dtype, role);
+    const target = this.#targetOf(stored, options);
     if (!canLoad(stored.dtype, target)) {
       this.problems.push(
         `tensor ${JSON.stringify(stored.name)} cannot be loaded as ${target} (found ${stored.dtype})`,

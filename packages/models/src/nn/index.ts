@@ -4,5 +4,6 @@ export * from "./layer-norm.ts";
 export * from "./linear.ts";
 export * from "./normalize.ts";
 export * from "./pixel-program.ts";
+export * from "./stacked-linear.ts";
 export * from "./transformer-block.ts";
 export * from "./turns.ts";
