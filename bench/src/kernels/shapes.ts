@@ -90,6 +90,7 @@ function llamaProducts(size: Size): KernelCase[] {
   const quantized = ["q8_0", "q4_0"] as const;
   return [
     ...[104, 185, 617].map((m) => product("LLaMA q/k/v/o", { m, n: 4096, k: 4096, dtype: "f16" }, size)),
+    product("LLaMA q/k/v", { m: 185, n: 3 * 4096, k: 4096, dtype: "f16" }, size),
     product("LLaMA gate/up", { m: 617, n: 11008, k: 4096, dtype: "f16" }, size),
     product("LLaMA down", { m: 617, n: 4096, k: 11008, dtype: "f16" }, size),
     product("LLaMA q/k/v/o", { m: 185, n: 4096, k: 4096 }, size),
@@ -287,9 +288,7 @@ function appended(what: string, rows: number, start: number, size: Size): Kernel
     // a half has 11 bits; cos and sin are within 2e-7
     tolerance: { abs: 2e-6, rel: 2 ** -11 * 1.01 },
     inputs: () => ({
-      q: uniform([1, rows, heads, d]),
-      k: uniform([1, rows, heads, d]),
-      v: uniform([1, rows, heads, d]),
+      qkv: uniform([1, rows, 3 * heads * d]),
       invFreq: hostTensor([d / 2], "f32", ropeFrequencies({ head_dim: d }).inverseFrequencies),
       start: hostTensor([1], "u32", [start]),
       kCache: uniform([1, capacity, heads, d], { dtype: "f16" }),

@@ -103,28 +103,32 @@ type RopeCall = typeof ropeAppendOp extends { infer(inputs: infer I, params: inf
   ? Call<I, P>
   : never;
 
-/** q and k turned. [B, T, H·D], [B, T, Hkv·D] */
-function rotated(
-  graph: GraphBuilder,
-  { inputs: { q, k, invFreq, start }, params }: RopeCall,
-): [string, string] {
-  const [batch, length] = q.shape as [number, number];
+/** Queries, keys and values, and what queries and keys are when turned. [B, T, H·D], [B, T, Hkv·D] each */
+function rotated(graph: GraphBuilder, { inputs: { qkv, kCache, invFreq, start }, params }: RopeCall) {
+  const [batch, length, width] = qkv.shape as [number, number, number];
+  const keyWidth = (kCache.shape[2] as number) * (kCache.shape[3] as number);
+  const widths = graph.integers([width - 2 * keyWidth, keyWidth, keyWidth]);
+  const [q, k, v] = graph.node("Split", [graph.read(qkv), widths], 3, { attributes: { axis: 2 } }) as [
+    string,
+    string,
+    string,
+  ];
   const past = startOf(graph, start);
   const { cos, sin } = rotaryTables(graph, invFreq, past + length, params.attentionScaling);
   const steps = Array.from({ length: batch * length }, (_, i) => past + (i % length));
   const positions = graph.feed("positions", "i64", [batch, length], steps);
-  const rotate = (x: Tensor): string =>
-    graph.apply("RotaryEmbedding", [graph.read(joined(x)), positions, cos, sin], { domain: microsoft });
-  return [rotate(q), rotate(k)];
+  const rotate = (x: string): string =>
+    graph.apply("RotaryEmbedding", [x, positions, cos, sin], { domain: microsoft });
+  return { queries: rotate(q), keys: rotate(k), values: v, keyShape: [batch, length, keyWidth] };
 }
 
 export const attentions: readonly Translation[] = [
   translation(attentionOp, (graph, call) => (call.params.causal ? mixPast : mixAll)(graph, call)),
   // rotation alone: ONNX Runtime appends to a cache only inside of its attention, so it has less to do here than we
   translation(ropeAppendOp, (graph, call) => {
-    const [q, k] = rotated(graph, call);
-    graph.result(k, joined(call.inputs.k).shape);
-    return { value: q, shape: joined(call.output).shape };
+    const { queries, keys, keyShape } = rotated(graph, call);
+    graph.result(keys, keyShape);
+    return { value: queries, shape: joined(call.output).shape };
   }),
 ];
 
@@ -142,25 +146,21 @@ export function isDecoderAttention(rope: TracedCall, mix: TracedCall | undefined
 export function decoderAttention(graph: GraphBuilder, ropeCall: TracedCall, mixCall: TracedCall): Reshaped {
   const rope = callOf(ropeAppendOp, ropeCall);
   const { params, output } = callOf(attentionOp, mixCall);
-  const { q, k, v, invFreq, start, kCache: keys, vCache: values } = rope.inputs;
-  const [, length, heads] = q.shape as [number, number, number];
+  const { qkv, invFreq, start, kCache: keys, vCache: values } = rope.inputs;
+  const [, length, heads] = output.shape as [number, number, number];
   const decoding = { heads, scale: params.scale, past: startOf(graph, start), length, keys, values };
   const { shape } = joined(output);
-  const newValues = graph.read(joined(v));
   if (graph.fused) {
     const capacity = keys.shape[1] as number;
     const rotary = rotaryTables(graph, invFreq, capacity, rope.params.attentionScaling);
-    const qkv = [graph.read(joined(q)), graph.read(joined(k)), newValues] as const;
-    return { value: fusedDecoding(graph, qkv, { ...decoding, rotary }), shape };
+    // without keys and values of their own, queries have them packed behind
+    const packed = [graph.read(qkv), "", ""] as const;
+    return { value: fusedDecoding(graph, packed, { ...decoding, rotary }), shape };
   }
-  const [queries, newKeys] = rotated(graph, rope);
-  if (decoding.past === 0)
-    return { value: composedPrompt(graph, [queries, newKeys, newValues], decoding), shape };
+  const turned = rotated(graph, rope);
+  const parts = [turned.queries, turned.keys, turned.values] as const;
+  if (decoding.past === 0) return { value: composedPrompt(graph, parts, decoding), shape };
   // what a cache would be given is still computed
-  for (const [value, t] of [
-    [newKeys, k],
-    [newValues, v],
-  ] as const)
-    graph.result(value, joined(t).shape);
-  return { value: composedStep(graph, queries, decoding), shape };
+  for (const value of [turned.keys, turned.values]) graph.result(value, turned.keyShape);
+  return { value: composedStep(graph, turned.queries, decoding), shape };
 }

@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from "@mask-llava/runtime";
 import type { Weights } from "../checkpoint/index.ts";
-import { Linear } from "../nn/index.ts";
+import { Linear, StackedLinear } from "../nn/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { RopeTable } from "./rope-table.ts";
@@ -27,48 +27,30 @@ interface Past {
 }
 
 class LlamaAttention {
-  readonly q: Linear;
-  readonly k: Linear;
-  readonly v: Linear;
+  readonly qkv: StackedLinear;
   readonly o: Linear;
-  readonly config: LlamaConfig;
 
   constructor(w: Weights, config: LlamaConfig) {
-    this.config = config;
-    const {
-      hidden_size: width,
-      num_attention_heads: heads,
-      num_key_value_heads: kvHeads,
-      head_dim: d,
-    } = config;
+    const { hidden_size: width, head_dim: d } = config;
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads } = config;
     const options = { bias: config.attention_bias, role: "linear" } as const;
-    this.q = Linear.load(w.at("q_proj"), width, heads * d, options);
-    this.k = Linear.load(w.at("k_proj"), width, kvHeads * d, options);
-    this.v = Linear.load(w.at("v_proj"), width, kvHeads * d, options);
+    const projections = [
+      ["q_proj", heads * d],
+      ["k_proj", kvHeads * d],
+      ["v_proj", kvHeads * d],
+    ] as const;
+    this.qkv = StackedLinear.load(w, width, projections, options);
     this.o = Linear.load(w.at("o_proj"), heads * d, width, options);
   }
 
   forward(cmd: Recorder, { x, norm }: NormedInput, residual: Tensor, past: Past): Tensor {
     const [batch, tokens] = x.shape as [number, number, number]; // x [B, T, D]
-    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: d } = this.config;
-    const q = this.q.forward(cmd, x, { norm }).reshape([batch, tokens, heads, d]); // [B, T, H, d]
-    const k = this.k.forward(cmd, x, { norm }).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
-    const v = this.v.forward(cmd, x, { norm }).reshape([batch, tokens, kvHeads, d]); // [B, T, Hkv, d]
-    const rotated = ropeAppend(
-      cmd,
-      {
-        q,
-        k,
-        v,
-        invFreq: past.inverseFrequencies,
-        start: past.start,
-        kCache: past.keys,
-        vCache: past.values,
-      },
-      { attentionScaling: past.attentionScaling },
-    ); // [B, T, H, d]; keys and values now hold the new rows
-    const mixed = attention(cmd, rotated, past.keys, past.values, { causal: true, start: past.start }); // [B, T, H, d]
-    return this.o.forward(cmd, mixed.reshape([batch, tokens, heads * d]), { residual }); // [B, T, D]
+    const { inverseFrequencies: invFreq, start, keys, values, attentionScaling } = past;
+    const qkv = this.qkv.forward(cmd, x, { norm }); // [B, T, (H + 2 Hkv)·d]
+    const caches = { kCache: keys, vCache: values };
+    const q = ropeAppend(cmd, { qkv, invFreq, start, ...caches }, { attentionScaling }); // [B, T, H, d]; keys and values now hold the new rows
+    const mixed = attention(cmd, q, keys, values, { causal: true, start }); // [B, T, H, d]
+    return this.o.forward(cmd, mixed.reshape([batch, tokens, -1]), { residual }); // [B, T, D]
   }
 }
 
@@ -95,8 +77,7 @@ class LlamaBlock {
 
   forward(cmd: Recorder, x: Tensor, past: Past): Tensor {
     const { rms_norm_eps: eps, hidden_act: activation } = this.config;
-    const { q, k, v } = this.attention;
-    const before = normedInput(cmd, x, { gain: this.inputNorm, eps }, [q.weight, k.weight, v.weight]); // [B, T, D]
+    const before = normedInput(cmd, x, { gain: this.inputNorm, eps }, this.attention.qkv.weights); // [B, T, D]
     const y = this.attention.forward(cmd, before, x, past); // x + Attn(RMS(x)) [B, T, D]
     const h = normedInput(cmd, y, { gain: this.postNorm, eps }, [this.gate.weight, this.up.weight]); // [B, T, D]
     const matrices = { gate: this.gate.weight, up: this.up.weight };

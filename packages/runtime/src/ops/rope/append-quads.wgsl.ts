@@ -25,9 +25,7 @@ function quadsKernel(storage: FloatStorage, threads: number) {
   return kernel({
     name: `rope-append-quads-${storage}-${threads}`,
     bindings: {
-      q: read("vec4<f32>"),
-      k: read("vec4<f32>"),
-      v: read("vec4<f32>"),
+      qkv: read("vec4<f32>"),
       inv_freq: read("vec4<f32>"),
       start: read("u32"),
       k_cache: write(element),
@@ -67,21 +65,25 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u,
     let t = turn(f32(first + at_step) * inv_freq[j]);
     let c = u.scaling * t.cos;
     let s = u.scaling * t.sin;
+    // a position's heads: queries, then keys, then values
+    let row_heads = row * (u.heads + 2u * u.kv_heads);
     for (var h = wid.z * u.heads_a_group + (li >> u.across); h < end; h += ${threads}u >> u.across) {
+      let query = (row_heads + h) * 2u * u.pairs + j;
+      let a = qkv[query];
+      let b = qkv[query + u.pairs];
       let at = (row * u.heads + h) * 2u * u.pairs + j;
-      let a = q[at];
-      let b = q[at + u.pairs];
       y[at] = a * c - b * s;
       y[at + u.pairs] = b * c + a * s;
       if (cached && h < u.kv_heads) {
-        let source = (row * u.kv_heads + h) * 2u * u.pairs + j;
+        let key = (row_heads + u.heads + h) * 2u * u.pairs + j;
+        let value = key + u.kv_heads * 2u * u.pairs;
         let place = (cache_row + h) * 2u * u.pairs + j;
-        let ka = k[source];
-        let kb = k[source + u.pairs];
+        let ka = qkv[key];
+        let kb = qkv[key + u.pairs];
         k_cache[place] = stored(ka * c - kb * s);
         k_cache[place + u.pairs] = stored(kb * c + ka * s);
-        v_cache[place] = stored(v[source]);
-        v_cache[place + u.pairs] = stored(v[source + u.pairs]);
+        v_cache[place] = stored(qkv[value]);
+        v_cache[place + u.pairs] = stored(qkv[value + u.pairs]);
       }
     }
   }
@@ -109,17 +111,17 @@ function quadsVariant(storage: FloatStorage): Variant<RopeAppendInputs, RopePara
       return fits && floatStorages(inputs.kCache.dtype, caps).includes(storage);
     },
     build({ inputs, outputs, params, caps }) {
-      const { q, k, v, invFreq, start, kCache, vCache } = inputs;
+      const { qkv, invFreq, start, kCache, vCache } = inputs;
       const y = outputs[0] as Tensor;
       const { batch, length, heads, kvHeads, size, capacity } = appendShape(inputs, params);
       const pairs = size / 8;
       const { threads, across, headsAGroup } = partition(pairs, heads, caps);
       const compiled = quadsKernel(storage, threads);
       const rows = (tensor: Tensor) => ({ tensor, width: sizeOf(tensor.shape.slice(1)) });
-      return rowWindows(batch, [q, k, v, kCache, vCache, y].map(rows), caps).map((window) => {
+      return rowWindows(batch, [qkv, kCache, vCache, y].map(rows), caps).map((window) => {
         const part = (tensor: Tensor) => rowsOf(rows(tensor), window);
         const tensors = {
-          ...{ q: part(q), k: part(k), v: part(v), k_cache: part(kCache), v_cache: part(vCache), y: part(y) },
+          ...{ qkv: part(qkv), k_cache: part(kCache), v_cache: part(vCache), y: part(y) },
           ...{ inv_freq: invFreq, start },
         };
         const uniforms = {

@@ -23,9 +23,7 @@ function appendKernel(storage: FloatStorage) {
   return kernel({
     name: `rope-append-${storage}`,
     bindings: {
-      q: read("f32"),
-      k: read("f32"),
-      v: read("f32"),
+      qkv: read("f32"),
       inv_freq: read("f32"),
       start: read("u32"),
       k_cache: write(cacheElement(storage)),
@@ -40,6 +38,8 @@ function appendKernel(storage: FloatStorage) {
       size: "u32",
       heads: "u32",
       kv_width: "u32",
+      /** Of a position of qkv. */
+      width: "u32",
       length: "u32",
       capacity: "u32",
       rotary: "u32",
@@ -51,15 +51,15 @@ function appendKernel(storage: FloatStorage) {
     enable: storage === "f16" ? ["f16"] : [],
     code: wgsl`
 ${rotationCode("f32")}
-${rotatedCode("q")}
-${rotatedCode("k")}
+${rotatedCode("qkv")}
 @compute @workgroup_size(${workgroup})
 fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
   let i = flat_invocation(gid, nwg, ${workgroup}u);
   if (i < u.q_count) {
     let d = i % u.size;
-    let row = i / (u.size * u.heads);
-    y[i] = rotated_q(i - d, d, start[u.batch0 + row / u.length] + row % u.length);
+    let q_width = u.size * u.heads;
+    let row = i / q_width;
+    y[i] = rotated_qkv(row * u.width + i % q_width - d, d, start[u.batch0 + row / u.length] + row % u.length);
     return;
   }
   let unit = i - u.q_count;
@@ -69,7 +69,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   if (position0 >= u.capacity) { return; }
   let rows = min(u.length, u.capacity - position0);
   let first = (b * u.capacity + position0) * u.kv_width;
-  let source = b * u.length * u.kv_width;
+  let source = b * u.length * u.width + u.size * u.heads;
 #if ${packed}
   let word = first / 2u + unit % u.units;
   // -1 where the word's low half belongs to the row before
@@ -86,9 +86,11 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   for (var e = 0; e < 2; e++) {
     let n = offset + e;
     if (n >= 0 && n < end) {
+      let row = u32(n) / u.kv_width;
+      let at = source + row * u.width + u32(n) % u.kv_width;
       let d = u32(n) % u.size;
-      kk[e] = rotated_k(source + u32(n) - d, d, position0 + u32(n) / u.kv_width);
-      vv[e] = v[source + u32(n)];
+      kk[e] = rotated_qkv(at - d, d, position0 + row);
+      vv[e] = qkv[at + u.kv_width];
     }
   }
   k_cache[word] = pack2x16float(kk);
@@ -96,9 +98,11 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
 #else
   let n = unit % u.units;
   if (n >= rows * u.kv_width) { return; }
+  let row = n / u.kv_width;
+  let at = source + row * u.width + n % u.kv_width;
   let d = n % u.size;
-  k_cache[first + n] = ${cacheElement(storage)}(rotated_k(source + n - d, d, position0 + n / u.kv_width));
-  v_cache[first + n] = ${cacheElement(storage)}(v[source + n]);
+  k_cache[first + n] = ${cacheElement(storage)}(rotated_qkv(at - d, d, position0 + row));
+  v_cache[first + n] = ${cacheElement(storage)}(qkv[at + u.kv_width]);
 #endif
 }`,
   });
@@ -109,9 +113,9 @@ function appendVariant(storage: FloatStorage): Variant<RopeAppendInputs, RopePar
     name: storage,
     supports: (inputs, _, caps) => floatStorages(inputs.kCache.dtype, caps).includes(storage),
     build({ inputs, outputs, params, caps }) {
-      const { q, k, v, invFreq, start, kCache, vCache } = inputs;
+      const { qkv, invFreq, start, kCache, vCache } = inputs;
       const y = outputs[0] as Tensor;
-      const { batch, length, heads, kvHeads, size, rotary, capacity } = appendShape(inputs, params);
+      const { batch, length, heads, kvHeads, width, size, rotary, capacity } = appendShape(inputs, params);
       const rows = (tensor: Tensor) => ({ tensor, width: sizeOf(tensor.shape.slice(1)) });
       const kvWidth = kvHeads * size;
       const units = storage === "packed" ? Math.floor((length * kvWidth) / 2) + 1 : length * kvWidth;
@@ -123,9 +127,7 @@ function appendVariant(storage: FloatStorage): Variant<RopeAppendInputs, RopePar
         return dispatch(
           compiled,
           {
-            q: part(q),
-            k: part(k),
-            v: part(v),
+            qkv: part(qkv),
             k_cache: part(kCache),
             v_cache: part(vCache),
             y: part(y),
@@ -139,6 +141,7 @@ function appendVariant(storage: FloatStorage): Variant<RopeAppendInputs, RopePar
             size,
             heads,
             kv_width: kvWidth,
+            width,
             length,
             capacity,
             rotary,
@@ -149,7 +152,7 @@ function appendVariant(storage: FloatStorage): Variant<RopeAppendInputs, RopePar
           grid(queries + items * units, workgroup),
         );
       };
-      return rowWindows(batch, [q, k, v, kCache, vCache, y].map(rows), caps).flatMap((window) => {
+      return rowWindows(batch, [qkv, kCache, vCache, y].map(rows), caps).flatMap((window) => {
         const queries = window.count * length * heads * size;
         if (!shared) return [emit(window, 0, window.count, queries)];
         return Array.from({ length: window.count }, (_, item) =>

@@ -46,9 +46,7 @@ function appendCase(s: Shape, capacity: number, dtype: DType): OpCase<RopeAppend
     name: `${batch}x${length}x${heads}x${size}, ${rotary} rotated, to ${start} of ${capacity}x${kvHeads} ${dtype}`,
     params: { attentionScaling: scaling },
     inputs: (r) => ({
-      q: r.normals([batch, length, heads, size]),
-      k: r.normals([batch, length, kvHeads, size]),
-      v: r.normals([batch, length, kvHeads, size]),
+      qkv: r.normals([batch, length, (heads + 2 * kvHeads) * size]),
       invFreq: frequencies(rotary),
       start: hostTensor([batch], "u32", start),
       kCache: r.normals([batch, capacity, kvHeads, size], { dtype }),

@@ -27,17 +27,19 @@ export const ropeOp: Op<RopeInputs, RopeParams> = {
 export const ropeAppendOp: Op<RopeAppendInputs, RopeParams> = {
   name: "rope_append",
   infer(inputs, params) {
-    appendShape(inputs, params);
-    return [{ shape: inputs.q.shape, dtype: "f32" }];
+    const { batch, length, heads, size } = appendShape(inputs, params);
+    return [{ shape: [batch, length, heads, size], dtype: "f32" }];
   },
   mutates: ["kCache", "vCache"],
   variants: [...quadsVariants, ...appendVariants],
   reference: ropeAppendReference,
-  cost({ q, k, v, kCache }) {
-    const rows = sizeOf(k.shape) + sizeOf(v.shape);
+  cost({ qkv, kCache, ...rest }, [y], params) {
+    const { batch, length, kvHeads, size } = appendShape({ qkv, kCache, ...rest }, params);
+    const keys = batch * length * kvHeads * size;
+    const queries = sizeOf(qkv.shape) - 2 * keys;
     return {
-      flops: 3 * (sizeOf(q.shape) + sizeOf(k.shape)),
-      bytes: 2 * bytes(q) + bytes(k) + bytes(v) + rows * bytesPerElement(kCache.dtype),
+      flops: 3 * (queries + keys),
+      bytes: bytes(qkv) + (y ? bytes(y) : 0) + 2 * keys * bytesPerElement(kCache.dtype),
     };
   },
 };
@@ -63,21 +65,14 @@ export function rope(
 }
 
 /**
- * Rotates q and k [B, T, H|Hkv, D] as `rope` does, and writes rotated k, and v, to rows start .. start+T-1 of the caches
- * [B, Tmax, Hkv, D], f32 or f16, in place. Rows beyond the capacity are not written: the caller checks start + T <= Tmax,
- * which only it knows. Returns rotated q.
+ * Takes queries, keys and values as one product gives them, qkv [B, T, (H + 2 Hkv)·D]: rotates queries and keys as `rope`
+ * does, and writes rotated keys, and values, to rows start .. start+T-1 of the caches [B, Tmax, Hkv, D], f32 or f16, in
+ * place. Rows beyond the capacity are not written: the caller checks start + T <= Tmax, which only it knows. Returns rotated
+ * queries [B, T, H, D]. Throws ShapeError or DTypeError.
  */
 export function ropeAppend(
   cmd: Recorder,
-  inputs: {
-    readonly q: Tensor;
-    readonly k: Tensor;
-    readonly v: Tensor;
-    readonly invFreq: Tensor;
-    readonly start: Tensor;
-    readonly kCache: Tensor;
-    readonly vCache: Tensor;
-  },
+  inputs: { readonly [K in keyof RopeAppendInputs]: Tensor },
   options: RopeOptions = {},
 ): Tensor {
   return cmd.call1(ropeAppendOp, { ...inputs }, { attentionScaling: options.attentionScaling ?? 1 });

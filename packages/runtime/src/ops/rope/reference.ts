@@ -37,19 +37,30 @@ export function ropeReference(inputs: HostTensors<RopeInputs>, params: RopeParam
 
 /** Rows of a cache that would lie at or beyond its capacity are dropped. */
 export function ropeAppendReference(inputs: HostTensors<RopeAppendInputs>, params: RopeParams): HostTensor[] {
-  const { q, k, v, invFreq, start, kCache, vCache } = inputs;
-  const { batch, length, kvHeads, size, capacity } = appendShape(inputs, params);
+  const { qkv, invFreq, start, kCache, vCache } = inputs;
+  const { batch, length, heads, kvHeads, size, capacity } = appendShape(inputs, params);
+  /** `count` heads of every position, from `first` on. [B, T, count, D] */
+  const headsOf = (first: number, count: number): HostTensor => {
+    const shape = [batch, length, count, size];
+    const data = Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
+      const row = Math.floor(i / (count * size));
+      return qkv.data[(row * (heads + 2 * kvHeads) + first) * size + (i % (count * size))] as number;
+    });
+    return hostResult(shape, data);
+  };
+  const rotate = (x: HostTensor) => ropeReference({ x, invFreq, start }, params)[0] as HostTensor;
+  const k = rotate(headsOf(heads, kvHeads));
+  const v = headsOf(heads + kvHeads, kvHeads);
   const width = kvHeads * size;
-  const rotatedK = ropeReference({ x: k, invFreq, start }, params)[0] as HostTensor;
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < length; t++) {
       const position = (start.data[b] as number) + t;
       if (position >= capacity) continue;
       const from = (b * length + t) * width;
       const to = (b * capacity + position) * width;
-      kCache.data.set(rotatedK.data.subarray(from, from + width), to);
+      kCache.data.set(k.data.subarray(from, from + width), to);
       vCache.data.set(v.data.subarray(from, from + width), to);
     }
   }
-  return ropeReference({ x: q, invFreq, start }, params);
+  return [rotate(headsOf(0, heads))];
 }

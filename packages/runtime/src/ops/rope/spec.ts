@@ -11,12 +11,8 @@ export interface RopeInputs {
 }
 
 export interface RopeAppendInputs {
-  /** [B, T, H, D], f32. */
-  readonly q: TensorSpec;
-  /** [B, T, Hkv, D], f32. */
-  readonly k: TensorSpec;
-  /** [B, T, Hkv, D], f32. */
-  readonly v: TensorSpec;
+  /** [B, T, (H + 2 Hkv)·D], f32: a position's queries, keys and values, head after head, as one product gives them. */
+  readonly qkv: TensorSpec;
   readonly invFreq: TensorSpec;
   readonly start: TensorSpec;
   /** [B, Tmax, Hkv, D], f32 or f16. */
@@ -41,6 +37,8 @@ interface RotaryShape {
 
 export interface AppendShape extends RotaryShape {
   readonly kvHeads: number;
+  /** Elements of a position of `qkv`: (H + 2 Hkv)·D. */
+  readonly width: number;
   readonly capacity: number;
 }
 
@@ -73,32 +71,30 @@ export function ropeShape({ x, invFreq, start }: RopeInputs, params: RopeParams)
   return rotaryShape("rope", x, invFreq, start, params);
 }
 
+/** Throws ShapeError or DTypeError. The caches say how many heads of keys there are and how long a head is. */
 export function appendShape(inputs: RopeAppendInputs, params: RopeParams): AppendShape {
-  const { q, k, v, invFreq, start, kCache, vCache } = inputs;
-  for (const [name, t] of Object.entries({ q, k, v })) {
-    if (t.dtype !== "f32") throw new DTypeError(`ropeAppend: ${name} ${formatSpec(t)}: takes f32`);
-  }
+  const { qkv, invFreq, start, kCache, vCache } = inputs;
+  if (qkv.dtype !== "f32") throw new DTypeError(`ropeAppend: qkv ${formatSpec(qkv)}: takes f32`);
   if ((kCache.dtype !== "f32" && kCache.dtype !== "f16") || vCache.dtype !== kCache.dtype) {
     throw new DTypeError(
       `ropeAppend: caches ${formatSpec(kCache)}, ${formatSpec(vCache)}: takes f32 or f16, both the same`,
     );
   }
-  const shape = rotaryShape("ropeAppend", q, invFreq, start, params);
-  const { batch, length, size } = shape;
   const fail = (name: string, t: TensorSpec, expected: string): never => {
     throw new ShapeError(
-      `ropeAppend: ${name} ${formatShape(t.shape)} is not ${expected} (q ${formatSpec(q)})`,
+      `ropeAppend: ${name} ${formatShape(t.shape)} is not ${expected} (kCache ${formatSpec(kCache)}, qkv ${formatSpec(qkv)})`,
     );
   };
-  const kvHeads = k.shape[2] ?? 0;
-  const rows = formatShape([batch, length, kvHeads, size]);
-  if (formatShape(k.shape) !== rows || kvHeads < 1)
-    return fail("k", k, `[${batch}, ${length}, Hkv, ${size}]`);
-  if (formatShape(v.shape) !== rows) return fail("v", v, rows);
-  const capacity = kCache.shape[1] ?? 0;
+  const [batch = 0, length = 0, width = 0] = qkv.shape;
+  const [, capacity = 0, kvHeads = 0, size = 0] = kCache.shape;
   const cache = formatShape([batch, capacity, kvHeads, size]);
-  if (formatShape(kCache.shape) !== cache || capacity < 1)
-    return fail("kCache", kCache, `[${batch}, Tmax, ${kvHeads}, ${size}]`);
+  if (formatShape(kCache.shape) !== cache || sizeOf(kCache.shape) === 0)
+    return fail("kCache", kCache, `[${batch}, Tmax, Hkv, D] with all of it above 0`);
   if (formatShape(vCache.shape) !== cache) return fail("vCache", vCache, cache);
-  return { ...shape, kvHeads, capacity };
+  const heads = width / size - 2 * kvHeads;
+  if (qkv.shape.length !== 3 || !Number.isInteger(heads) || heads < 1)
+    return fail("qkv", qkv, `[B, T, (H + ${2 * kvHeads})·${size}] with H above 0`);
+  const queries = { ...qkv, shape: [batch, length, heads, size] };
+  const shape = rotaryShape("ropeAppend", queries, invFreq, start, params);
+  return { ...shape, kvHeads, width, capacity };
 }
