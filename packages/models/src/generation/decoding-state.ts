@@ -23,11 +23,12 @@ export class DecodingState implements Disposable {
   readonly last: Tensor;
   /** u32 [B]: its position. */
   readonly position: Tensor;
+  /** u32 [B, capacity]: each sequence's tokens, prompt and new ones. */
+  readonly history: Tensor;
   readonly #device: Device;
   readonly #batch: number;
   readonly #capacity: number;
   readonly #tensors: {
-    history: Tensor;
     length: Tensor;
     random: Tensor;
     done: Tensor;
@@ -54,8 +55,8 @@ export class DecodingState implements Disposable {
     this.#penalty = repetitionPenalty !== 1;
     this.last = words("last", [batch]);
     this.position = words("position", [batch]);
+    this.history = words("history", [batch, capacity]);
     this.#tensors = {
-      history: words("history", [batch, capacity]),
       length: words("length", [batch]),
       random: words("random", [batch, 2]),
       done: words("done", [batch]),
@@ -72,7 +73,7 @@ export class DecodingState implements Disposable {
     const rows = Array.from({ length: this.#batch }, (_, b) => sequences[b] ?? noSequence);
     const write = (tensor: Tensor, values: readonly number[]) =>
       this.#device.write(tensor, Uint32Array.from(values));
-    const { history, length, random, done } = this.#tensors;
+    const { length, random, done } = this.#tensors;
     write(
       this.last,
       rows.map(({ ids }) => ids.at(-1) as number),
@@ -96,23 +97,25 @@ export class DecodingState implements Disposable {
     );
     const ids = new Uint32Array(this.#batch * this.#capacity);
     for (const [b, row] of rows.entries()) ids.set(row.ids, b * this.#capacity);
-    this.#device.write(history, ids);
+    this.#device.write(this.history, ids);
   }
 
   /** Chooses the next tokens from logits [B, V] and moves the state on. Returns the tokens, u32 [B]. */
   step(cmd: Recorder, logits: Tensor): Tensor {
-    const { history, length, random, done, eos, settings } = this.#tensors;
+    const { length, random, done, eos, settings } = this.#tensors;
+    const { last, position, history } = this;
     const token = sample(
       cmd,
       { logits, history, length, random, settings },
       { draw: this.#draw, penalty: this.#penalty },
     ); // [B]
-    advance(cmd, { token, eos, last: this.last, history, length, position: this.position, random, done });
+    advance(cmd, { token, eos, last, history, length, position, random, done });
     return token;
   }
 
   dispose(): void {
-    for (const tensor of [this.last, this.position, ...Object.values(this.#tensors)]) tensor.dispose();
+    const { last, position, history } = this;
+    for (const tensor of [last, position, history, ...Object.values(this.#tensors)]) tensor.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -8,6 +8,7 @@ import {
 } from "@mask-llava/runtime";
 import { KvCache, type LlamaNetwork } from "../llama/index.ts";
 import { type GenerationSettings, newTokenLimit, type Tokenizer } from "../text/index.ts";
+import { decode } from "./decode.ts";
 import { DecodingState } from "./decoding-state.ts";
 import { PromptError } from "./errors.ts";
 import { TextStream } from "./text-stream.ts";
@@ -26,7 +27,7 @@ export interface GenerateControls {
   /** Text that ends the answer, and is not part of it. */
   readonly stop?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called with text as soon as it is certain. */
+  /** Called with text as soon as it is certain. Without it, tokens are read back a few at a time, which costs less. */
   readonly onText?: ((piece: string) => void) | undefined;
   /** Also give the logits of every prompt position. */
   readonly promptLogits?: boolean | undefined;
@@ -51,13 +52,11 @@ export interface Generation {
   readonly timings: { readonly prefill: number; readonly decode: number };
 }
 
-/** Decode steps that are submitted before the first of them is read back: the host encodes while the GPU works. */
-const stepsInFlight = 2;
 const defaultChunk = 1024;
 
 /**
  * Continues a prompt. Prefill is one program (a few for long prompts), decoding is one program that is replayed: per token
- * one submit, one readback of four bytes, and nothing created.
+ * one submit and nothing created; a readback of four bytes where `onText` waits for it, else one for a few tokens.
  * @throws PromptError for an empty prompt or one that leaves no room in the context
  */
 export async function generate(
@@ -97,7 +96,12 @@ export async function generate(
     return newIds.length === limit ? "length" : undefined;
   };
   let finishReason = signal?.aborted ? ("cancelled" as const) : take(prompt.token);
-  if (!finishReason) finishReason = await decode(device, network, cache, state, limit - 1, take, controls);
+  if (!finishReason) {
+    const streaming = controls.onText !== undefined;
+    const length = ids.length + newIds.length;
+    const decoding = { steps: limit - 1, length, streaming, signal };
+    finishReason = (await decode(device, { network, cache, state }, take, decoding)) ?? "cancelled";
+  }
   if (!stream.stopped) stream.finish();
   return {
     inputIds: ids,
@@ -167,40 +171,5 @@ async function prefill(
       const logitsOut = allLogits && { shape: [1, total, vocabulary] as const, data: allLogits };
       return { token: (read[0] as Uint32Array)[0] as number, logits: logitsOut };
     }
-  }
-}
-
-/** Replays the decode program until `take` says why it is finished, at most `steps` times. */
-async function decode(
-  device: Device,
-  network: LlamaNetwork,
-  cache: KvCache,
-  state: DecodingState,
-  steps: number,
-  take: (id: number) => FinishReason | undefined,
-  controls: GenerateControls,
-): Promise<FinishReason> {
-  const cmd = device.record("decode");
-  const x = network.embed(cmd, state.last.reshape([1, 1])); // [1, 1, D]
-  const { lastHiddenState } = network.forward(cmd, x, cache, state.position); // [1, 1, D]
-  const token = state.step(cmd, network.logits(cmd, network.lastRow(cmd, lastHiddenState))); // [1]
-  using program = await cmd.finish({ outputs: [token] });
-  const inFlight: Promise<number>[] = [];
-  let submitted = 0;
-  try {
-    for (;;) {
-      while (inFlight.length < stepsInFlight && submitted < steps && !controls.signal?.aborted) {
-        const read = program.runAndRead([token]).then(([ids]) => (ids as Uint32Array)[0] as number);
-        read.catch(() => {}); // a failure is seen when its turn comes
-        inFlight.push(read);
-        submitted++;
-      }
-      const next = inFlight.shift();
-      if (!next) return "cancelled";
-      const reason = take(await next);
-      if (reason) return reason;
-    }
-  } finally {
-    await Promise.allSettled(inFlight);
   }
 }
