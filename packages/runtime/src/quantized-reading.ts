@@ -16,12 +16,16 @@ export function scaleReader(dtype: QuantizedDType, name: string, scales: string)
   return `fn ${name}(g: u32) -> vec2<f32> { return ${pair}; }`;
 }
 
+/** `quants_of(w: u32) -> vec4<f32>`: the q of the q8_0 weights in a word. */
+export const byteQuants =
+  "fn quants_of(w: u32) -> vec4<f32> { return vec4<f32>(vec4<i32>(vec4<u32>(w) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }";
+
 /**
  * WGSL to read quantised weights, whose scales are bound as `scales`, an array of u32. A weight is d · q + m, with m = 0 in
  * q8_0 and -8d in q4_0; so is a sum of them, which needs no weight on its own.
  *
  * - `scale_of(g: u32) -> vec2<f32>`: d and m of group g;
- * - q8_0: `quants_of(w: u32) -> vec4<f32>`, the q of the weights in a word;
+ * - q8_0: `quants_of(w: u32) -> vec4<f32>`;
  * - q4_0, q4_1: `low_quants(w: u32)` and `high_quants(w: u32)`, those of weights 4i … 4i + 3 and 16 + 4i … 16 + 4i + 3
  *   where w is word i of its group;
  * - `weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32>`, exactly.
@@ -31,7 +35,7 @@ export function quantizedReader(dtype: QuantizedDType): string {
   if (dtype === "q8_0") {
     return `
 ${scale}
-fn quants_of(w: u32) -> vec4<f32> { return vec4<f32>(vec4<i32>(vec4<u32>(w) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u)); }
+${byteQuants}
 fn weights_of(q: vec4<f32>, s: vec2<f32>) -> vec4<f32> { return s.x * q; }`;
   }
   return `

@@ -2,12 +2,35 @@ import type { Capabilities } from "./capabilities.ts";
 import { KernelError } from "./errors.ts";
 import type { TensorBytes, TensorWindow } from "./kernel.ts";
 import { isQuantized, type QuantizedPlane, quantizedLayout } from "./quantized.ts";
-import { bytesPerElement, formatSpec, type Tensor } from "./tensor.ts";
+import { bytesPerElement, formatSpec, sizeOf, type Tensor } from "./tensor.ts";
 
 /** A tensor seen as rows of `width` elements, for walking it in windows. */
 export interface Rows {
   readonly tensor: Tensor;
   readonly width: number;
+}
+
+/** A plane of a quantised tensor seen as rows, which may be several of the tensor's own. */
+export interface PlaneRows {
+  readonly tensor: Tensor;
+  /** Bytes from the tensor's start. */
+  readonly offset: number;
+  readonly rowBytes: number;
+}
+
+/** Both planes of a quantised tensor as rows of `each` of its own rows. */
+export function planeRows(
+  tensor: Tensor,
+  each = 1,
+): { readonly quants: PlaneRows; readonly scales: PlaneRows } {
+  if (!isQuantized(tensor.dtype)) throw new KernelError(`${formatSpec(tensor)} is not quantised`);
+  const { quants, scales } = quantizedLayout(tensor.shape, tensor.dtype);
+  const rows = ({ offset, rowBytes }: QuantizedPlane) => ({ tensor, offset, rowBytes: each * rowBytes });
+  return { quants: rows(quants), scales: rows(scales) };
+}
+
+function bytesOfRow(part: Rows | PlaneRows): number {
+  return "rowBytes" in part ? part.rowBytes : part.width * bytesPerElement(part.tensor.dtype);
 }
 
 export interface RowWindow {
@@ -23,16 +46,16 @@ function gcd(a: number, b: number): number {
  * Cuts `rows` rows so that no window of any of `parts` exceeds the device's binding limit and every window starts at an
  * aligned byte. One window where everything fits, which is nearly always.
  */
-export function rowWindows(rows: number, parts: readonly Rows[], caps: Capabilities): RowWindow[] {
+export function rowWindows(
+  rows: number,
+  parts: readonly (Rows | PlaneRows)[],
+  caps: Capabilities,
+): RowWindow[] {
   const limit = caps.limits.maxStorageBufferBindingSize;
   if (parts.every(({ tensor }) => tensor.storage.bytes <= limit)) return [{ start: 0, count: rows }];
-  const windows = byteWindows(
-    rows,
-    parts.map(({ tensor, width }) => width * bytesPerElement(tensor.dtype)),
-    caps,
-  );
+  const windows = byteWindows(rows, parts.map(bytesOfRow), caps);
   if (windows) return windows;
-  const names = parts.map(({ tensor }) => formatSpec(tensor)).join(", ");
+  const names = [...new Set(parts.map(({ tensor }) => tensor))].map(formatSpec).join(", ");
   throw new KernelError(`no window of whole rows of ${names} fits a binding of ${limit} bytes`);
 }
 
@@ -66,8 +89,13 @@ export function byteWindows(
 }
 
 /** The part of `part` that a row window covers. */
-export function rowsOf({ tensor, width }: Rows, { start, count }: RowWindow): TensorWindow {
-  return { tensor, start: start * width, length: count * width };
+export function rowsOf(part: Rows, window: RowWindow): TensorWindow;
+export function rowsOf(part: PlaneRows, window: RowWindow): TensorBytes;
+export function rowsOf(part: Rows | PlaneRows, window: RowWindow): TensorWindow | TensorBytes;
+export function rowsOf(part: Rows | PlaneRows, { start, count }: RowWindow): TensorWindow | TensorBytes {
+  const { tensor } = part;
+  if ("width" in part) return { tensor, start: start * part.width, length: count * part.width };
+  return { tensor, offset: part.offset + start * part.rowBytes, bytes: count * part.rowBytes };
 }
 
 /** Rows of a quantised tensor: the parts of its two planes. */
@@ -82,20 +110,11 @@ export function quantizedWindows(
   caps: Capabilities,
   others: readonly Rows[] = [],
 ): QuantizedRows[] {
-  if (!isQuantized(tensor.dtype)) throw new KernelError(`${formatSpec(tensor)} is not quantised`);
-  const { rows, quants, scales } = quantizedLayout(tensor.shape, tensor.dtype);
-  const beside = others.map((other) => other.width * bytesPerElement(other.tensor.dtype));
-  const windows = byteWindows(rows, [quants.rowBytes, scales.rowBytes, ...beside], caps);
-  if (!windows) {
-    const limit = caps.limits.maxStorageBufferBindingSize;
-    throw new KernelError(
-      `no window of whole rows of ${formatSpec(tensor)} fits a binding of ${limit} bytes`,
-    );
-  }
-  const part = ({ offset, rowBytes }: QuantizedPlane, w: RowWindow): TensorBytes => ({
-    tensor,
-    offset: offset + w.start * rowBytes,
-    bytes: w.count * rowBytes,
-  });
-  return windows.map((w) => ({ ...w, quants: part(quants, w), scales: part(scales, w) }));
+  const { quants, scales } = planeRows(tensor);
+  const rows = sizeOf(tensor.shape.slice(0, -1));
+  return rowWindows(rows, [quants, scales, ...others], caps).map((window) => ({
+    ...window,
+    quants: rowsOf(quants, window),
+    scales: rowsOf(scales, window),
+  }));
 }

@@ -1,10 +1,17 @@
 import type { Capabilities } from "../../capabilities.ts";
-import { type BindingDecl, read, type TensorWindow, type UniformType, write } from "../../kernel.ts";
+import {
+  type Bindable,
+  type BindingDecl,
+  read,
+  type TensorWindow,
+  type UniformType,
+  write,
+} from "../../kernel.ts";
 import type { Tensors } from "../../op.ts";
-import { type FloatStorage, floatStorages, reader } from "../../reading.ts";
 import { sizeOf, type Tensor } from "../../tensor.ts";
 import { f32, wgsl } from "../../wgsl.ts";
 import { type Rows, type RowWindow, rowsOf, rowWindows } from "../../windows.ts";
+import { type KeyStorage, keyBindings, keyCode, keyRows, keyStorages } from "./key-reading.ts";
 import {
   type AttentionInputs,
   type AttentionParams,
@@ -15,7 +22,7 @@ import {
 
 /** What the WGSL of all variants depends on. Head size is baked in as `quads`, everything else is a uniform. */
 export interface CommonSpec {
-  readonly storage: FloatStorage;
+  readonly storage: KeyStorage;
   /** Vec4s that hold a head: ceil(D / 4). */
   readonly quads: number;
   /** D is a multiple of 4: heads are read and written as vec4s. */
@@ -27,7 +34,7 @@ export interface CommonSpec {
 }
 
 export function commonSpec(
-  storage: FloatStorage,
+  storage: KeyStorage,
   inputs: AttentionInputs,
   params: AttentionParams,
 ): CommonSpec {
@@ -43,17 +50,16 @@ export function commonSpec(
   };
 }
 
-export function readsKeys(storage: FloatStorage, inputs: AttentionInputs, caps: Capabilities): boolean {
-  return floatStorages(inputs.k.dtype, caps).includes(storage);
+export function readsKeys(storage: KeyStorage, inputs: AttentionInputs, caps: Capabilities): boolean {
+  return keyStorages(inputs.k.dtype, caps).includes(storage);
 }
 
 export function commonBindings(spec: CommonSpec) {
-  const { storage, wide, start, bias, relative } = spec;
+  const { wide, start, bias, relative } = spec;
   const vector = wide ? "vec4<f32>" : "f32";
   return {
     q: read(vector),
-    k: reader("k", storage, wide).decl,
-    v: reader("v", storage, wide).decl,
+    ...keyBindings(spec),
     start: start ? read("u32") : undefined,
     bias: bias ? read("f32") : undefined,
     rel_h: relative ? read("f32") : undefined,
@@ -97,11 +103,10 @@ export function commonEnable({ storage }: CommonSpec): readonly string[] {
  * `score(...)` is `masked` where the bias masks the key; f32's infinities are kept out, as WGSL does not define them.
  */
 export function commonCode(spec: CommonSpec): string {
-  const { storage, wide, causal, start, bias, relative } = spec;
+  const { wide, causal, start, bias, relative } = spec;
   return wgsl`
 const masked = ${f32(maskedBelow)};
-${reader("k", storage, wide).code}
-${reader("v", storage, wide).code}
+${keyCode(spec)}
 fn head_of(kv_head: u32, row: u32) -> u32 { return kv_head * u.group + row % u.group; }
 fn query_of(row: u32) -> u32 { return row / u.group; }
 fn q_at(b: u32, kv_head: u32, row: u32) -> u32 {
@@ -110,22 +115,10 @@ fn q_at(b: u32, kv_head: u32, row: u32) -> u32 {
 fn k_at(b: u32, kv_head: u32, j: u32) -> u32 { return (b * u.tk + j) * u.kv_heads + kv_head; }
 #if ${wide}
 fn q_quad(at: u32, c: u32) -> vec4<f32> { return q[at * u.quads + c]; }
-fn k_quad(at: u32, c: u32) -> vec4<f32> { return load4_k(at * u.quads + c); }
-fn v_quad(at: u32, c: u32) -> vec4<f32> { return load4_v(at * u.quads + c); }
 #else
 fn q_quad(at: u32, c: u32) -> vec4<f32> {
   var r = vec4<f32>();
   for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = q[at * u.size + 4u * c + e]; }
-  return r;
-}
-fn k_quad(at: u32, c: u32) -> vec4<f32> {
-  var r = vec4<f32>();
-  for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = load_k(at * u.size + 4u * c + e); }
-  return r;
-}
-fn v_quad(at: u32, c: u32) -> vec4<f32> {
-  var r = vec4<f32>();
-  for (var e = 0u; e < min(4u, u.size - 4u * c); e++) { r[e] = load_v(at * u.size + 4u * c + e); }
   return r;
 }
 #endif
@@ -172,12 +165,7 @@ fn store_quad(at: u32, c: u32, value: vec4<f32>) {
 /** One window of batch items: all of them, unless a tensor exceeds a binding. */
 export interface BatchWindow {
   readonly batch: number;
-  readonly tensors: {
-    readonly [name in "q" | "k" | "v" | "start" | "bias" | "rel_h" | "rel_w"]:
-      | Tensor
-      | TensorWindow
-      | undefined;
-  };
+  readonly tensors: { readonly [name in keyof ReturnType<typeof commonBindings>]: Bindable | undefined };
   readonly uniforms: { readonly [name in keyof typeof commonUniforms]: number };
   /** The window of another tensor whose first axis is the batch. */
   readonly windowOf: (tensor: Tensor) => TensorWindow;
@@ -194,7 +182,12 @@ export function batchWindows(
   const shape: AttentionShape = attentionShape(inputs, params);
   const { batch, tq, tk, heads, kvHeads, group, size, kh, kw } = shape;
   const rows = (tensor: Tensor): Rows => ({ tensor, width: sizeOf(tensor.shape.slice(1)) });
-  const perBatch = [q, k, v, relH, relW, ...others].flatMap((t) => (t ? [rows(t)] : []));
+  const keys = keyRows(k);
+  const values = keyRows(v);
+  const perBatch = [
+    ...[q, relH, relW, ...others].flatMap((t) => (t ? [rows(t)] : [])),
+    ...[keys, values].flatMap((t) => [t.values, ...(t.scales ? [t.scales] : [])]),
+  ];
   const [biasB, biasH, biasQ] = (bias?.shape ?? [1, 1, 1]) as [number, number, number];
   const batched = bias && biasB > 1 ? [rows(bias)] : [];
   return rowWindows(batch, [...perBatch, ...batched], caps).map((window: RowWindow) => {
@@ -204,8 +197,10 @@ export function batchWindows(
       windowOf,
       tensors: {
         q: windowOf(q),
-        k: windowOf(k),
-        v: windowOf(v),
+        k: rowsOf(keys.values, window),
+        k_scales: keys.scales && rowsOf(keys.scales, window),
+        v: rowsOf(values.values, window),
+        v_scales: values.scales && rowsOf(values.scales, window),
         start,
         bias: bias && biasB > 1 ? windowOf(bias) : bias,
         rel_h: relH && windowOf(relH),

@@ -1,7 +1,6 @@
 import type { Capabilities } from "../../capabilities.ts";
 import { dispatch, grid, kernel, read, write } from "../../kernel.ts";
 import type { BuildContext, Variant } from "../../op.ts";
-import type { FloatStorage } from "../../reading.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import {
@@ -16,6 +15,7 @@ import {
   readsKeys,
   storeCode,
 } from "./common.wgsl.ts";
+import type { KeyStorage } from "./key-reading.ts";
 import { scanByLane, scanBySubgroup } from "./scan.wgsl.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
 
@@ -162,7 +162,7 @@ function splitsFor(inputs: AttentionInputs, params: AttentionParams, scan: Scan)
   return Math.max(1, Math.min(Math.floor(tk / leastKeys), Math.floor(busy / workgroups)));
 }
 
-function build(scan: Scan, split: boolean, storage: FloatStorage, context: Context) {
+function build(scan: Scan, split: boolean, storage: KeyStorage, context: Context) {
   const { inputs, outputs, params, caps, scratch } = context;
   const y = outputs[0] as Tensor;
   const { batch, tq, heads, group, kvHeads, size } = attentionShape(inputs, params);
@@ -198,7 +198,7 @@ const mostQueries = 16;
 function decodeVariant(
   scan: Scan,
   split: boolean,
-  storage: FloatStorage,
+  storage: KeyStorage,
 ): Variant<AttentionInputs, AttentionParams> {
   const able = (caps: Capabilities, quads: number) =>
     scan === "subgroup" ? caps.subgroups && caps.subgroupSize > 0 : quads <= laneThreads;
@@ -221,7 +221,7 @@ function decodeVariant(
  * For few queries, as in decoding. What is to be read is long, and all of it is read once: split among workgroups where
  * there are too few of them otherwise (Dao et al. 2023, Flash-Decoding).
  */
-export function decodeVariants(storage: FloatStorage): Variant<AttentionInputs, AttentionParams>[] {
+export function decodeVariants(storage: KeyStorage): Variant<AttentionInputs, AttentionParams>[] {
   return (["subgroup", "lane"] as const).flatMap((scan) =>
     [true, false].map((split) => decodeVariant(scan, split, storage)),
   );

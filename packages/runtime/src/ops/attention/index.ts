@@ -1,14 +1,14 @@
 import type { Op } from "../../op.ts";
-import type { FloatStorage } from "../../reading.ts";
 import type { Recorder } from "../../recorder.ts";
-import { bytesPerElement, sizeOf, type Tensor } from "../../tensor.ts";
+import { dataBytes, type Tensor } from "../../tensor.ts";
 import { decodeVariants } from "./decode.wgsl.ts";
+import type { KeyStorage } from "./key-reading.ts";
 import { attentionReference } from "./reference.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
 import { subgroupVariant } from "./subgroup.wgsl.ts";
 import { tileVariants } from "./tile.wgsl.ts";
 
-const storages: FloatStorage[] = ["f32", "packed"];
+const storages: KeyStorage[] = ["f32", "packed", "q8_0"];
 
 export const attentionOp: Op<AttentionInputs, AttentionParams> = {
   name: "attention",
@@ -17,8 +17,7 @@ export const attentionOp: Op<AttentionInputs, AttentionParams> = {
     return [{ shape: inputs.q.shape, dtype: "f32" }];
   },
   variants: [
-    subgroupVariant("f32"),
-    subgroupVariant("packed"),
+    ...storages.map(subgroupVariant),
     ...storages.flatMap(decodeVariants),
     ...storages.flatMap(tileVariants),
   ],
@@ -29,10 +28,7 @@ export const attentionOp: Op<AttentionInputs, AttentionParams> = {
     const full = batch * heads * tq * tk;
     const pairs = params.causal && tk >= tq ? full - (batch * heads * tq * (tq - 1)) / 2 : full;
     const { q, k, v, bias, relH, relW } = inputs;
-    const bytes = [q, k, v, bias, relH, relW, y].reduce(
-      (sum, t) => sum + (t ? sizeOf(t.shape) * bytesPerElement(t.dtype) : 0),
-      0,
-    );
+    const bytes = [q, k, v, bias, relH, relW, y].reduce((sum, t) => sum + (t ? dataBytes(t) : 0), 0);
     return { flops: 4 * pairs * size, bytes };
   },
 };
@@ -56,8 +52,8 @@ export interface AttentionOptions {
 }
 
 /**
- * softmax(scale · q kᵀ + bias) v, without a matrix of scores in memory. q [B, Tq, H, D] f32; k, v [B, Tk, Hkv, D] f32 or
- * f16 with Hkv dividing H (head h reads key-value head h div (H / Hkv)) -> [B, Tq, H, D]. A query all of whose keys are
+ * softmax(scale · q kᵀ + bias) v, without a matrix of scores in memory. q [B, Tq, H, D] f32; k, v [B, Tk, Hkv, D] f32, f16
+ * or q8_0 with Hkv dividing H (head h reads key-value head h div (H / Hkv)) -> [B, Tq, H, D]. A query all of whose keys are
  * masked gives zeros (PyTorch: NaN). Throws ShapeError and DTypeError.
  */
 export function attention(

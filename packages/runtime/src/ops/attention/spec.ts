@@ -4,7 +4,7 @@ import { formatShape, formatSpec, type TensorSpec } from "../../tensor.ts";
 export interface AttentionInputs {
   /** [B, Tq, H, D], f32. */
   readonly q: TensorSpec;
-  /** [B, Tk, Hkv, D], f32 or f16; Hkv divides H. A KV cache is read as it is: Tk is then its capacity. */
+  /** [B, Tk, Hkv, D], f32, f16 or q8_0; Hkv divides H. A KV cache is read as it is: Tk is then its capacity. */
   readonly k: TensorSpec;
   /** Of the shape and dtype of `k`. */
   readonly v: TensorSpec;
@@ -12,7 +12,7 @@ export interface AttentionInputs {
   readonly start?: TensorSpec | undefined;
   /** f32 [B|1, H|1, Tq|1, Tk], added to the scaled scores. */
   readonly bias?: TensorSpec | undefined;
-  /** f32 [B, H, Tq, kh]: decomposed relative positions, together with `relW`. */
+  /** f32 [B, H, Tq, kh]: decomposed relative positions, together with `relW`. Not with keys in q8_0. */
   readonly relH?: TensorSpec | undefined;
   /** f32 [B, H, Tq, kw] with kh · kw = Tk: key j is at (j div kw, j mod kw). */
   readonly relW?: TensorSpec | undefined;
@@ -61,11 +61,14 @@ export function attentionShape(inputs: AttentionInputs, { causal, scale }: Atten
     if (t && t.dtype !== "f32") throw new DTypeError(`attention: ${name} ${formatSpec(t)}: takes f32`);
   };
   for (const [name, t] of Object.entries({ q, bias, relH, relW })) expectF32(name, t);
-  if ((k.dtype !== "f32" && k.dtype !== "f16") || v.dtype !== k.dtype) {
+  if (!["f32", "f16", "q8_0"].includes(k.dtype) || v.dtype !== k.dtype) {
     throw new DTypeError(
-      `attention: k ${formatSpec(k)}, v ${formatSpec(v)}: takes f32 or f16, both the same`,
+      `attention: k ${formatSpec(k)}, v ${formatSpec(v)}: takes f32, f16 or q8_0, both the same`,
     );
   }
+  // a kernel would bind more buffers than the 8 that every device allows
+  if (relH && k.dtype === "q8_0")
+    throw new DTypeError(`attention: k ${formatSpec(k)}: relative positions go with f32 or f16`);
   if (start) {
     if (!causal) return fail("start is given, but the attention is not causal");
     if (start.dtype !== "u32") throw new DTypeError(`attention: start ${formatSpec(start)}: takes u32`);

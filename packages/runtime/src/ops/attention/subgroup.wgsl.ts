@@ -1,6 +1,5 @@
 import { dispatch, kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import type { FloatStorage } from "../../reading.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import {
@@ -15,6 +14,7 @@ import {
   readsKeys,
   storeCode,
 } from "./common.wgsl.ts";
+import type { KeyStorage } from "./key-reading.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
 
 interface Spec extends CommonSpec {
@@ -131,7 +131,7 @@ ${lines(rows - 1, (r) => {
 }
 
 /** For fixed subgroups of 4 or 8 lanes: those of software adapters. */
-export function subgroupVariant(storage: FloatStorage): Variant<AttentionInputs, AttentionParams> {
+export function subgroupVariant(storage: KeyStorage): Variant<AttentionInputs, AttentionParams> {
   return {
     name: `subgroup-${storage}`,
     supports: (inputs, _, caps) =>

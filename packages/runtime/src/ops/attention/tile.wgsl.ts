@@ -1,7 +1,6 @@
 import type { Capabilities } from "../../capabilities.ts";
 import { dispatch, kernel } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
-import type { FloatStorage } from "../../reading.ts";
 import type { Tensor } from "../../tensor.ts";
 import { wgsl } from "../../wgsl.ts";
 import {
@@ -16,6 +15,7 @@ import {
   readsKeys,
   storeCode,
 } from "./common.wgsl.ts";
+import type { KeyStorage } from "./key-reading.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
 
 /** side x side threads; each scores `rows` x `keys` pairs of a tile, and accumulates `rows` outputs. */
@@ -161,7 +161,7 @@ function fits(tile: Tile, inputs: AttentionInputs, { limits }: Capabilities): bo
 }
 
 function tileVariant(
-  storage: FloatStorage,
+  storage: KeyStorage,
   tile: Tile,
   useful: (rows: number, inputs: AttentionInputs, caps: Capabilities) => boolean,
 ): Variant<AttentionInputs, AttentionParams> {
@@ -193,7 +193,7 @@ function tileVariant(
  * workgroup memory is preferred. 16x16 serves heads that are too large for 32x32, 8x8 every
  * shape, and 4x4 heads that are too large for that.
  */
-export function tileVariants(storage: FloatStorage): Variant<AttentionInputs, AttentionParams>[] {
+export function tileVariants(storage: KeyStorage): Variant<AttentionInputs, AttentionParams>[] {
   const middle = { side: 16, rows: 2, keys: 2 };
   const small = { side: 8, rows: 1, keys: 1 };
   return [
