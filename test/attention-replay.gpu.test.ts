@@ -26,7 +26,7 @@ describe("decoding with a recorded program", () => {
   });
 
   /** One call on all tokens, against one program that is replayed with another `start` for each. */
-  test.each(["f32", "f16"] as const)("token by token equals all at once, %s cache", async (dtype) => {
+  test.each(["f32", "f16", "q8_0"] as const)("token by token equals all at once, %s cache", async (dtype) => {
     const random = new Random(7);
     const [batch, tokens] = [2, 19];
     const packed = (heads + 2 * kvHeads) * size;

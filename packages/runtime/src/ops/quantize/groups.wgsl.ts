@@ -3,6 +3,7 @@ import { type Dispatch, dispatch, grid, kernel, read, write } from "../../kernel
 import type { Variant } from "../../op.ts";
 import { type QuantizedDType, quantGroup, quantizedLayout } from "../../quantized.ts";
 import { noScale } from "../../quantized-host.ts";
+import { quantizingCode, setHalf } from "../../quantizing.ts";
 import { reader } from "../../reading.ts";
 import type { DType, Tensor } from "../../tensor.ts";
 import { f32, wgsl } from "../../wgsl.ts";
@@ -43,6 +44,7 @@ function quantizeKernel(from: DType, to: QuantizedDType, wide: boolean) {
     code: wgsl`
 ${x.code}
 ${halfBits}
+${quantizingCode}
 fn quad(row: u32, k: u32) -> vec4<f32> {
 #if ${wide}
   return load4_x((row * u.width + k) >> 2u);
@@ -53,18 +55,6 @@ fn quad(row: u32, k: u32) -> vec4<f32> {
   return ${to === "q4_1" ? "v" : "select(vec4<f32>(), v, within < vec4<u32>(u.width))"};
 #endif
 }
-// |x / d| to nearest, half away from zero, exactly: the quotient's floor is off by one at most, and the remainders of the
-// floors around it are exact in f32
-fn nearest(x: vec4<f32>, d: f32) -> vec4<f32> {
-  let e = vec4<f32>(abs(d));
-  if (d == 0.0) { return vec4<f32>(); }
-  let a = abs(x);
-  var k = floor(a / e);
-  k = select(k, k - 1.0, a - k * e < vec4<f32>());
-  k = select(k, k + 1.0, a - k * e >= e);
-  k = select(k, k + 1.0, 2.0 * (a - k * e) >= e);
-  return select(k, -k, (x < vec4<f32>()) != vec4<bool>(d < 0.0));
-}
 fn quant(x: vec4<f32>, d: f32, m: f32) -> vec4<i32> {
 #if ${to === "q8_0"}
   return vec4<i32>(clamp(nearest(x, d), vec4<f32>(-127.0), vec4<f32>(127.0)));
@@ -73,10 +63,6 @@ fn quant(x: vec4<f32>, d: f32, m: f32) -> vec4<i32> {
 #else
   return vec4<i32>(clamp(nearest(x - m, d), vec4<f32>(), vec4<f32>(15.0)));
 #endif
-}
-fn pack_bytes(q: vec4<i32>) -> u32 {
-  let b = vec4<u32>(q) & vec4<u32>(255u);
-  return b.x | (b.y << 8u) | (b.z << 16u) | (b.w << 24u);
 }
 // magnitudes are compared as integers, where a NaN is larger than all
 fn further(a: f32, b: f32) -> f32 {
@@ -134,10 +120,7 @@ ${each((q) => `  low = min(low, v${q}); high = max(high, v${q});`)}
 #if ${to === "q4_1"}
   atomicStore(&scales[at], d_bits | (m_bits << 16u));
 #else
-  // the neighbour in this word may be another dispatch's: only these two bytes are touched
-  let shift = 16u * (at & 1u);
-  atomicAnd(&scales[at >> 1u], 0xffff0000u >> shift);
-  atomicOr(&scales[at >> 1u], d_bits << shift);
+  ${setHalf("scales", "at", "d_bits")}
 #endif
 }`,
   });

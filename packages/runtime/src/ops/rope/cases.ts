@@ -1,6 +1,5 @@
 import { hostTensor } from "../../host-tensor.ts";
 import { type OpCase, suite } from "../../op-case.ts";
-import type { DType } from "../../tensor.ts";
 import { ropeFrequencies } from "./frequencies.ts";
 import { ropeAppendOp, ropeOp } from "./index.ts";
 import type { RopeAppendInputs, RopeInputs, RopeParams } from "./spec.ts";
@@ -13,6 +12,10 @@ function frequencies(rotary: number) {
 const rotation = { abs: 2e-6, rel: 1e-6 };
 // a half has 11 bits, and is below 2^-24 of precision only for subnormals
 const half = { abs: 2e-6, rel: 2 ** -11 * 1.01 };
+
+// half a step of a group whose largest magnitude is 6, further than these normals reach, and the rounding of its scale
+const quant = { abs: (6 / 127 / 2) * (1 + 2 ** -11) + 2e-6, rel: 0 };
+const tolerances = { f32: rotation, f16: half, q8_0: quant };
 
 interface Shape {
   readonly batch?: number;
@@ -39,7 +42,11 @@ function ropeCase(s: Shape): OpCase<RopeInputs, RopeParams> {
   };
 }
 
-function appendCase(s: Shape, capacity: number, dtype: DType): OpCase<RopeAppendInputs, RopeParams> {
+function appendCase(
+  s: Shape,
+  capacity: number,
+  dtype: keyof typeof tolerances,
+): OpCase<RopeAppendInputs, RopeParams> {
   const { start, length, heads, kvHeads = heads, size, rotary = size, scaling = 1 } = s;
   const batch = start.length;
   return {
@@ -52,7 +59,7 @@ function appendCase(s: Shape, capacity: number, dtype: DType): OpCase<RopeAppend
       kCache: r.normals([batch, capacity, kvHeads, size], { dtype }),
       vCache: r.normals([batch, capacity, kvHeads, size], { dtype }),
     }),
-    tolerance: dtype === "f16" ? half : rotation,
+    tolerance: tolerances[dtype],
   };
 }
 
@@ -66,7 +73,7 @@ export const ropeSuite = suite(ropeOp, [
 
 export const ropeAppendSuite = suite(
   ropeAppendOp,
-  (["f32", "f16"] as const).flatMap((dtype) => [
+  (["f32", "f16", "q8_0"] as const).flatMap((dtype) => [
     appendCase({ length: 4, heads: 4, kvHeads: 2, size: 8, start: [0, 5] }, 9, dtype),
     appendCase({ length: 1, heads: 2, size: 64, start: [11] }, 12, dtype),
     // all of a head turned: quads of pairs; heads and positions that nothing divides, and rows beyond the capacity

@@ -1,17 +1,14 @@
 import type { Op } from "../../op.ts";
 import type { Recorder } from "../../recorder.ts";
-import { bytesPerElement, sizeOf, type Tensor, type TensorSpec } from "../../tensor.ts";
+import { dataBytes, sizeOf, type Tensor } from "../../tensor.ts";
 import { appendVariants } from "./append.wgsl.ts";
 import { quadsVariants } from "./append-quads.wgsl.ts";
+import { quantizedVariant } from "./append-quantized.wgsl.ts";
 import { ropeAppendReference, ropeReference } from "./reference.ts";
 import { ropeVariant } from "./rope.wgsl.ts";
 import { appendShape, type RopeAppendInputs, type RopeInputs, type RopeParams, ropeShape } from "./spec.ts";
 
 export { type RopeFrequencies, type RopeParameters, ropeFrequencies } from "./frequencies.ts";
-
-function bytes(t: TensorSpec): number {
-  return sizeOf(t.shape) * bytesPerElement(t.dtype);
-}
 
 export const ropeOp: Op<RopeInputs, RopeParams> = {
   name: "rope",
@@ -21,7 +18,7 @@ export const ropeOp: Op<RopeInputs, RopeParams> = {
   },
   variants: [ropeVariant],
   reference: ropeReference,
-  cost: ({ x }) => ({ flops: 3 * sizeOf(x.shape), bytes: 2 * bytes(x) }),
+  cost: ({ x }) => ({ flops: 3 * sizeOf(x.shape), bytes: 2 * dataBytes(x) }),
 };
 
 export const ropeAppendOp: Op<RopeAppendInputs, RopeParams> = {
@@ -31,15 +28,17 @@ export const ropeAppendOp: Op<RopeAppendInputs, RopeParams> = {
     return [{ shape: [batch, length, heads, size], dtype: "f32" }];
   },
   mutates: ["kCache", "vCache"],
-  variants: [...quadsVariants, ...appendVariants],
+  variants: [...quadsVariants, ...appendVariants, quantizedVariant],
   reference: ropeAppendReference,
   cost({ qkv, kCache, ...rest }, [y], params) {
     const { batch, length, kvHeads, size } = appendShape({ qkv, kCache, ...rest }, params);
-    const keys = batch * length * kvHeads * size;
+    const keyShape = [batch, length, kvHeads, size];
+    const keys = sizeOf(keyShape);
     const queries = sizeOf(qkv.shape) - 2 * keys;
+    const written = 2 * dataBytes({ shape: keyShape, dtype: kCache.dtype });
     return {
       flops: 3 * (queries + keys),
-      bytes: bytes(qkv) + (y ? bytes(y) : 0) + 2 * keys * bytesPerElement(kCache.dtype),
+      bytes: dataBytes(qkv) + (y ? dataBytes(y) : 0) + written,
     };
   },
 };
@@ -66,9 +65,9 @@ export function rope(
 
 /**
  * Takes queries, keys and values as one product gives them, qkv [B, T, (H + 2 Hkv)·D]: rotates queries and keys as `rope`
- * does, and writes rotated keys, and values, to rows start .. start+T-1 of the caches [B, Tmax, Hkv, D], f32 or f16, in
- * place. Rows beyond the capacity are not written: the caller checks start + T <= Tmax, which only it knows. Returns rotated
- * queries [B, T, H, D]. Throws ShapeError or DTypeError.
+ * does, and writes rotated keys, and values, to rows start .. start+T-1 of the caches [B, Tmax, Hkv, D], f32, f16 or
+ * q8_0, in place. Rows beyond the capacity are not written: the caller checks start + T <= Tmax, which only it knows. Returns
+ * rotated queries [B, T, H, D]. Throws ShapeError or DTypeError.
  */
 export function ropeAppend(
   cmd: Recorder,

@@ -35,7 +35,7 @@ export function ropeReference(inputs: HostTensors<RopeInputs>, params: RopeParam
   return [hostResult(x.shape, out)];
 }
 
-/** Rows of a cache that would lie at or beyond its capacity are dropped. */
+/** Rows of a cache that would lie at or beyond its capacity are dropped. Nothing is rounded to the caches' dtype. */
 export function ropeAppendReference(inputs: HostTensors<RopeAppendInputs>, params: RopeParams): HostTensor[] {
   const { qkv, invFreq, start, kCache, vCache } = inputs;
   const { batch, length, heads, kvHeads, size, capacity } = appendShape(inputs, params);

@@ -15,7 +15,7 @@ export interface RopeAppendInputs {
   readonly qkv: TensorSpec;
   readonly invFreq: TensorSpec;
   readonly start: TensorSpec;
-  /** [B, Tmax, Hkv, D], f32 or f16. */
+  /** [B, Tmax, Hkv, D], f32, f16 or q8_0. */
   readonly kCache: TensorSpec;
   /** Of the shape and dtype of `kCache`. */
   readonly vCache: TensorSpec;
@@ -75,9 +75,9 @@ export function ropeShape({ x, invFreq, start }: RopeInputs, params: RopeParams)
 export function appendShape(inputs: RopeAppendInputs, params: RopeParams): AppendShape {
   const { qkv, invFreq, start, kCache, vCache } = inputs;
   if (qkv.dtype !== "f32") throw new DTypeError(`ropeAppend: qkv ${formatSpec(qkv)}: takes f32`);
-  if ((kCache.dtype !== "f32" && kCache.dtype !== "f16") || vCache.dtype !== kCache.dtype) {
+  if (!["f32", "f16", "q8_0"].includes(kCache.dtype) || vCache.dtype !== kCache.dtype) {
     throw new DTypeError(
-      `ropeAppend: caches ${formatSpec(kCache)}, ${formatSpec(vCache)}: takes f32 or f16, both the same`,
+      `ropeAppend: caches ${formatSpec(kCache)}, ${formatSpec(vCache)}: takes f32, f16 or q8_0, both the same`,
     );
   }
   const fail = (name: string, t: TensorSpec, expected: string): never => {
