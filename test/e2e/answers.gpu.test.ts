@@ -288,10 +288,11 @@ describe("quantised weights", () => {
   test("keys and values are f16 with them, unless --kv-dtype says otherwise", async () => {
     const run = (...more: string[]) =>
       runModel<AskOutput>("ask", file, wanted.prompt, ...flags, "--dtype", "q8", ...more);
-    const [unsaid, half, full] = [
+    const [unsaid, half, full, bytes] = [
       await run(),
       await run("--kv-dtype", "f16"),
       await run("--kv-dtype", "f32"),
+      await run("--kv-dtype", "q8"),
     ];
     const logits = ({ tensors }: { tensors: Readonly<Record<string, LoadedTensor>> }) =>
       tensor(tensors, "logits");
@@ -299,6 +300,7 @@ describe("quantised weights", () => {
     const difference = relativeError(logits(half), logits(full));
     expect(difference).toBeGreaterThan(0);
     expect(difference).toBeLessThan(halfBound);
+    expect(relativeError(logits(bytes), logits(full))).toBeGreaterThan(difference);
   });
 });
 

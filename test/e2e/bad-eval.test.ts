@@ -31,6 +31,7 @@ const rows: readonly (readonly [
 ])[] = [
   ["no data set", () => ["--model", model], 2, /required option '--dataset <path>' not specified/],
   ["a budget in words", ({ run }) => [...run, "--tokens", "few"], 2, /--tokens.*'few'.*such as 8,16,24,all/],
+  ["an unknown cache", ({ run }) => [...run, "--kv-dtype", "int8"], 2, /--kv-dtype.*'int8'.*f32, f16, q8/],
   [
     "an unknown policy",
     ({ run }) => [...run, "--drop-policy", "best"],

@@ -77,6 +77,7 @@ const rows: readonly (readonly [
   ["--max-new-tokens in words", [...generate, "--max-new-tokens", "ten"], ["--max-new-tokens", "'ten'"]],
   ["--stop with an empty text", [...generate, "--stop", ""], ["--stop", "found an empty text"]],
   ["--dtype that is not one", [...generate, "--dtype", "bf16"], ["--dtype", "'bf16'", "f32, f16, q8, q4"]],
+  ["--kv-dtype that is not one", [...ask, "--kv-dtype", "q4"], ["--kv-dtype", "'q4'", "f32, f16, q8"]],
   ["--memory of nothing", [...generate, "--memory", "0"], ["--memory", "'0'", "above 0"]],
   ["--memory in words", [...generate, "--memory", "lots"], ["--memory", "'lots'", "8GiB"]],
   ["--adapter with an empty name", [...generate, "--adapter", ""], ["--adapter", "auto, gpu, software"]],

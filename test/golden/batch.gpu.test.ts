@@ -66,6 +66,7 @@ describe.each(["llama-gqa", "llama-tied-llama3", "llama-f16"])("%s", (name) => {
     ["a repetition penalty", { ...greedy, maxNewTokens: 9, repetitionPenalty: 1.3, ignoreEos: true }],
     ["tokens that are drawn", { maxNewTokens: 12, temperature: 1.5, topK: 30, seed: 5 }],
     ["a cache of halves", { ...greedy, maxNewTokens: 12, cacheDtype: "f16" as const }],
+    ["a cache of bytes", { ...greedy, maxNewTokens: 12, cacheDtype: "q8" as const }],
   ])("every answer is what a prompt gets alone: %s", async (_, options) => {
     const families = randomFamilies(model.config.vocab_size);
     const { generations, timings } = await model.continueAll(families, options);

@@ -3,7 +3,7 @@ import { UsageError } from "./errors.ts";
 import type { GenerationFlags, ModelFlags } from "./flags.ts";
 import type { Io } from "./io.ts";
 import { idTensor, type SavedTensors } from "./save-tensors.ts";
-import { defaultCacheDtype, type Settled } from "./weight-dtype.ts";
+import { cacheDtype, type Settled } from "./weight-dtype.ts";
 
 /** Throws a UsageError where generation flags contradict each other. */
 export function checkGenerationFlags({ temperature, topK, topP }: GenerationFlags): void {
@@ -21,8 +21,7 @@ export function generationOptions(
   flags: Settled<GenerationFlags & ModelFlags>,
   io: Io,
 ): GenerationOptions & GenerateControls {
-  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, ignoreEos, stop, dtype, kvDtype } =
-    flags;
+  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, ignoreEos, stop } = flags;
   return {
     ...(maxNewTokens !== undefined && { maxNewTokens }),
     ...(temperature !== undefined && { temperature }),
@@ -32,7 +31,7 @@ export function generationOptions(
     ...(seed !== undefined && { seed }),
     ...(ignoreEos && { ignoreEos }),
     ...(stop && { stop }),
-    cacheDtype: kvDtype ?? defaultCacheDtype(dtype),
+    cacheDtype: cacheDtype(flags),
     signal: io.signal,
     promptLogits: flags.saveTensors !== undefined,
     ...(!flags.json && {

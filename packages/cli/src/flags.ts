@@ -1,4 +1,4 @@
-import { type WeightDType, weightDTypes } from "@mask-llava/models";
+import { type KvDType, kvDTypes, type WeightDType, weightDTypes } from "@mask-llava/models";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 const units: Readonly<Record<string, number>> = {
@@ -87,7 +87,8 @@ export interface GenerationFlags {
   readonly stop?: readonly string[];
   readonly rawPrompt?: boolean;
   readonly ignoreEos?: boolean;
-  readonly kvDtype?: "f32" | "f16";
+  /** Undefined: by `dtype`, or chosen by the memory budget with it. */
+  readonly kvDtype?: KvDType;
 }
 
 interface NumberRule {
@@ -180,6 +181,13 @@ export function addRunFlags(
     .addOption(verboseFlag());
 }
 
+/** `--kv-dtype`: how keys and values are stored. */
+export function kvDtypeFlag(byDefault: string): Option {
+  return new Option("--kv-dtype <type>", `type of the keys and values (default: ${byDefault})`).choices(
+    kvDTypes,
+  );
+}
+
 /** Adds the flags of the commands that generate text. */
 export function addGenerationFlags(command: Command): Command {
   const number = (flags: string, description: string, rule: NumberRule) =>
@@ -216,10 +224,5 @@ export function addGenerationFlags(command: Command): Command {
     .addOption(listFlag("--stop <text>", "stop before this text", filledText("a text")))
     .addOption(new Option("--raw-prompt", "take the prompt verbatim, without the model's chat template"))
     .addOption(new Option("--ignore-eos", "do not stop at the model's end-of-text token"))
-    .addOption(
-      new Option(
-        "--kv-dtype <type>",
-        "type of the keys and values (default: f16 with --dtype q8 and q4, else f32)",
-      ).choices(["f32", "f16"]),
-    );
+    .addOption(kvDtypeFlag("f16 with --dtype q8 and q4, or q8 where the memory asks for it, else f32"));
 }

@@ -27,10 +27,10 @@ export function formatCheckpoint(report: CheckpointReport, options: { names: boo
       lines.push(row(i === 0 ? "GPU memory" : "", `${formatBytes(memory[dtype] as number)} ${how}`));
     }
     if (context) {
-      const { f32, f16 } = context.kvCache;
+      const { f32, f16, q8 } = context.kvCache;
       lines.push(
-        row("context", `${context.positions} positions; all of them take ${formatBytes(f32)} (f32)`),
-        row("", `or ${formatBytes(f16)} (f16) of keys and values`),
+        row("context", `${context.positions} positions; all of them take ${formatBytes(f32)} (f32),`),
+        row("", `${formatBytes(f16)} (f16) or ${formatBytes(q8)} (q8) of keys and values`),
       );
     }
     if (load.ignored.length > 0) lines.push(row("ignored", load.ignored.join(", ")));

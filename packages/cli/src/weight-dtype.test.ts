@@ -1,6 +1,7 @@
 import {
   type HostTensorData,
   inspectCheckpoint,
+  type KvDType,
   MemoryFolder,
   planeTensors,
   quantizationConfig,
@@ -21,7 +22,7 @@ function smallLlama({ planes = false } = {}): MemoryFolder {
     intermediate_size: inner,
     vocab_size: vocabulary,
     num_hidden_layers: 1,
-    num_attention_heads: 4,
+    num_attention_heads: 2,
     max_position_embeddings: 128,
     ...(planes && { quantization_config: quantizationConfig }),
   };
@@ -69,6 +70,7 @@ async function settle(
   given?: WeightDType,
   choices?: readonly WeightDType[],
   checkpoint = folder,
+  givenKv?: KvDType,
 ) {
   let stderr = "";
   const io = {
@@ -77,34 +79,47 @@ async function settle(
     signal: new AbortController().signal,
   };
   const device = { memory: () => ({ budget }) } as unknown as Device;
-  const flags = { adapter: "auto", ...(given && { dtype: given }) };
-  const { dtype } = await settleDtype(device, flags, checkpoint, io, choices);
-  return { dtype, stderr };
+  const flags = { adapter: "auto", ...(given && { dtype: given }), ...(givenKv && { kvDtype: givenKv }) };
+  const settled = await settleDtype(device, flags, checkpoint, io, choices);
+  return { dtype: settled.dtype, kvDtype: settled.kvDtype, stderr };
 }
 
 /** The least budget with which weights and a KV cache of the whole context (which is short) leave a tenth. */
-async function least(dtype: WeightDType): Promise<number> {
+async function least(dtype: WeightDType, kvDtype: KvDType): Promise<number> {
   const { load } = await inspectCheckpoint(folder);
-  const cache = load?.context?.kvCache[dtype === "q8" || dtype === "q4" ? "f16" : "f32"] ?? Number.NaN;
+  const cache = load?.context?.kvCache[kvDtype] ?? Number.NaN;
   return Math.ceil(((load?.memory[dtype] ?? Number.NaN) + cache) / 0.9);
 }
 
 describe("without --dtype", () => {
   test("f32 is taken where it fits, and nothing is said", async () => {
-    expect(await settle(Number.POSITIVE_INFINITY)).toEqual({ dtype: "f32", stderr: "" });
-    expect(await settle(await least("f32"))).toEqual({ dtype: "f32", stderr: "" });
+    const full = { dtype: "f32", kvDtype: "f32", stderr: "" };
+    expect(await settle(Number.POSITIVE_INFINITY)).toEqual(full);
+    expect(await settle(await least("f32", "f32"))).toEqual(full);
   });
 
   test.each([
-    ["f32", "f16"],
-    ["f16", "q8"],
-    ["q8", "q4"],
-  ] as const)("a byte too few for %s gives %s, and a line says why", async (larger, smaller) => {
-    const { dtype, stderr } = await settle((await least(larger)) - 2);
-    expect(dtype).toBe(smaller);
-    expect(stderr).toMatch(
-      new RegExp(`^mask-llava: the weights are loaded as ${smaller}: .* in ${larger}.*--memory.*\n$`),
-    );
+    ["f32", "f32", "f16", "f32", "f16"],
+    ["f16", "f32", "q8", "f16", "q8"],
+    ["q8", "f16", "q8", "q8", "q8 with keys and values in q8"],
+    ["q8", "q8", "q4", "f16", "q4"],
+    ["q4", "f16", "q4", "q8", "q4 with keys and values in q8"],
+  ] as const)(
+    "a byte too few for %s with a cache of %s gives %s with one of %s, and a line says why",
+    async (larger, largerKv, dtype, kvDtype, named) => {
+      const { stderr, ...chosen } = await settle((await least(larger, largerKv)) - 2);
+      expect(chosen).toEqual({ dtype, kvDtype });
+      expect(stderr).toMatch(
+        new RegExp(`^mask-llava: the weights are loaded as ${named}: .* in ${larger}.*--kv-dtype.*\n$`),
+      );
+    },
+  );
+
+  test("a given type of keys and values is counted, and kept", async () => {
+    const { dtype, kvDtype } = await settle(await least("f32", "q8"), undefined, undefined, folder, "q8");
+    expect({ dtype, kvDtype }).toEqual({ dtype: "f32", kvDtype: "q8" });
+    const less = await settle((await least("q8", "f32")) - 2, undefined, undefined, folder, "f32");
+    expect(less).toMatchObject({ dtype: "q4", kvDtype: "f32" });
   });
 
   test("the smallest is left to fail where nothing fits", async () => {
@@ -114,8 +129,9 @@ describe("without --dtype", () => {
 });
 
 test("a given type is taken whatever fits", async () => {
-  expect(await settle(1, "f32")).toEqual({ dtype: "f32", stderr: "" });
-  expect(await settle(1e12, "q4")).toEqual({ dtype: "q4", stderr: "" });
+  const unsaid = { kvDtype: undefined, stderr: "" };
+  expect(await settle(1, "f32")).toEqual({ ...unsaid, dtype: "f32" });
+  expect(await settle(1e12, "q4")).toEqual({ ...unsaid, dtype: "q4" });
 });
 
 describe("of weights that were quantised before", () => {
@@ -124,6 +140,7 @@ describe("of weights that were quantised before", () => {
   test("they are taken as they are, which needs no word", async () => {
     expect(await settle(Number.POSITIVE_INFINITY, undefined, undefined, planes)).toEqual({
       dtype: "stored",
+      kvDtype: "f16",
       stderr: "",
     });
   });

@@ -3,13 +3,14 @@ import {
   type Folder,
   type HeldReport,
   inspectCheckpoint,
+  type KvDType,
   type LoadDType,
   type LoadReport,
   type WeightDType,
   weightDTypes,
 } from "@mask-llava/models";
 import { type Device, formatBytes } from "@mask-llava/runtime";
-import type { ModelFlags } from "./flags.ts";
+import type { GenerationFlags, ModelFlags } from "./flags.ts";
 import { type Io, say } from "./io.ts";
 import { holdsMaskLlava } from "./model-folder.ts";
 
@@ -21,15 +22,22 @@ const share = 0.9;
 /** Positions whose keys and values are counted with the weights: a conversation about a picture. */
 const positions = 2048;
 
+/** Types of the weights, and of keys and values; the latter undefined: what goes with the weights. */
+interface DTypes {
+  readonly dtype: LoadDType;
+  readonly kvDtype?: KvDType;
+}
+
 /** Flags whose `--dtype` is settled. */
-export type Settled<F extends Pick<ModelFlags, "dtype">> = F & { readonly dtype: LoadDType };
+export type Settled<F extends Pick<ModelFlags, "dtype">> = F & DTypes;
 
 /**
  * `--dtype` as it is given or, where it is not, the first of `choices` with which the weights and a KV cache fit the memory
- * budget: of quantised files first what they are. Lines on stderr say where that is not the first of `choices`, and what
- * becomes of quantised weights that cannot stay as they are.
+ * budget: of quantised files first what they are. Beside quantised weights keys and values give way before the weights lose
+ * more bits, unless `--kv-dtype` is given. Lines on stderr say where that is not the first of `choices`, and what becomes of
+ * quantised weights that cannot stay as they are.
  */
-export async function settleDtype<F extends ModelFlags>(
+export async function settleDtype<F extends ModelFlags & Pick<GenerationFlags, "kvDtype">>(
   device: Device,
   flags: F,
   folder: Folder,
@@ -39,33 +47,41 @@ export async function settleDtype<F extends ModelFlags>(
   // what is wrong with a checkpoint is loading's to say, which knows the names for it
   const loads = await loadReports(folder).catch(() => []);
   const quantized = loads.some(({ memory }) => memory.stored !== undefined);
-  const dtype = flags.dtype ?? chooseDtype(device, loads, quantized ? ["stored", "q8", "q4"] : choices, io);
+  const given = flags.dtype && { dtype: flags.dtype, kvDtype: flags.kvDtype };
+  const candidates = (quantized ? (["stored", "q8", "q4"] as const) : choices).flatMap((dtype) =>
+    (flags.kvDtype ? [flags.kvDtype] : cacheDtypes(dtype)).map((kvDtype) => ({ dtype, kvDtype })),
+  );
+  const { dtype, kvDtype } = given ?? chooseDtypes(device, loads, candidates, io);
   if (quantized) for (const line of changedBy(dtype, loads)) say(io, line);
-  return { ...flags, dtype };
+  return { ...flags, dtype, ...(kvDtype && { kvDtype }) };
 }
 
-function chooseDtype(
+function chooseDtypes(
   device: Device,
   loads: readonly LoadReport[],
-  choices: readonly LoadDType[],
+  candidates: readonly DTypes[],
   io: Io,
-): LoadDType {
+): DTypes {
   const { budget } = device.memory();
-  const first = choices[0] as LoadDType;
-  const needs = choices
+  const first = candidates[0] as DTypes;
+  const needs = candidates
     .map((c) => [c, loads.reduce((sum, load) => sum + loadMemory(load, c), 0)] as const)
     .filter(([, need]) => loads.length > 0 && Number.isFinite(need));
   const fitting = needs.findIndex(([, need]) => need <= share * budget);
-  const chosen = fitting < 0 ? needs.length - 1 : fitting;
-  const [dtype, bytes] = needs[chosen] ?? [first, 0];
-  if (dtype !== first) {
-    const others = needs.slice(0, chosen).map(([c, need]) => `${formatBytes(need)} in ${c}`);
+  const at = fitting < 0 ? needs.length - 1 : fitting;
+  const [chosen, bytes] = needs[at] ?? [first, 0];
+  if (chosen !== first) {
+    const others = needs.slice(0, at).map(([c, need]) => `${formatBytes(need)} in ${named(c)}`);
     say(
       io,
-      `the weights are loaded as ${dtype}: with a context they take ${formatBytes(bytes)}, ${others.join(", ")}, of a budget of ${formatBytes(budget)} (--dtype and --memory say otherwise)`,
+      `the weights are loaded as ${named(chosen)}: with a context they take ${formatBytes(bytes)}, ${others.join(", ")}, of a budget of ${formatBytes(budget)} (--dtype, --kv-dtype and --memory say otherwise)`,
     );
   }
-  return dtype;
+  return chosen;
+}
+
+function named({ dtype, kvDtype }: DTypes): string {
+  return kvDtype === cacheDtype({ dtype }) ? dtype : `${dtype} with keys and values in ${kvDtype}`;
 }
 
 /** What becomes of quantised weights that do not stay as they are, a line for each kind. */
@@ -87,11 +103,12 @@ function changedBy(dtype: LoadDType, loads: readonly LoadReport[]): string[] {
 const isSame = (stored: HeldReport["stored"], dtype: HeldReport["dtype"]) => stored.toLowerCase() === dtype;
 
 /** Bytes of GPU memory for the weights and a KV cache; infinite for what cannot be loaded so. */
-function loadMemory({ memory, context }: LoadReport, dtype: LoadDType): number {
+function loadMemory({ memory, context }: LoadReport, dtypes: DTypes): number {
+  const { dtype } = dtypes;
   // networks of which nothing is quantised are as they are, too
   const weights = memory[dtype] ?? (dtype === "stored" ? memory.f16 : undefined) ?? Number.POSITIVE_INFINITY;
   const cached = context ? Math.min(1, positions / context.positions) : 0;
-  return weights + cached * (context?.kvCache[defaultCacheDtype(dtype)] ?? 0);
+  return weights + cached * (context?.kvCache[cacheDtype(dtypes)] ?? 0);
 }
 
 /** Reads headers only. */
@@ -110,7 +127,12 @@ async function networkFolders(folder: Folder): Promise<Folder[]> {
   return [vision, detector, segmenter, language].filter((part) => part !== undefined);
 }
 
-/** The type of keys and values where no flag says so: halves are far finer than quantised weights. */
-export function defaultCacheDtype(dtype: LoadDType): "f32" | "f16" {
-  return dtype === "f32" || dtype === "f16" ? "f32" : "f16";
+/** The types that keys and values may have beside weights: halves and bytes are far finer than quantised weights. */
+function cacheDtypes(dtype: LoadDType): readonly [KvDType, ...KvDType[]] {
+  return dtype === "f32" || dtype === "f16" ? ["f32"] : ["f16", "q8"];
+}
+
+/** The type of keys and values: the first that goes with the weights, where nothing else is said. */
+export function cacheDtype({ dtype, kvDtype }: DTypes): KvDType {
+  return kvDtype ?? cacheDtypes(dtype)[0];
 }

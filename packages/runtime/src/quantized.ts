@@ -1,6 +1,7 @@
 /**
  * Quantised weights: the dtypes `q8_0`, `q4_0` and `q4_1`, named after the GGUF block types whose numbers they hold
- * (ggml's ggml-common.h), so that such blocks are laid out anew without loss.
+ * (ggml's ggml-common.h), so that such blocks are laid out anew without loss. Keys and values may be q8_0, too: their rows
+ * are heads.
  *
  * Every row (the last axis, K weights) is cut into groups of 32. A group has a scale d, and in q4_1 a minimum m, in f16;
  * a weight is one small integer q:

@@ -2,7 +2,7 @@ import { type DropPolicy, dropPolicies, type Grid, settingsFile } from "@mask-ll
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { checkPatchFlags, dropSeedFlag, kindFlags, patchGridFlag } from "../budget-flags.ts";
 import { UsageError } from "../errors.ts";
-import { filledText, type ModelFlags, numberParser } from "../flags.ts";
+import { filledText, kvDtypeFlag, type ModelFlags, numberParser } from "../flags.ts";
 import { addOptions } from "../picture-flags.ts";
 import type { Settled } from "../weight-dtype.ts";
 import { llavaConfiguration, maskLlavaConfigurations } from "./configurations.ts";
@@ -125,6 +125,7 @@ export function addEvalFlags(command: Command): Command {
     ),
     file("--suffix <text>", "text that is put behind every question", "a text"),
     new Option("--max-new-tokens <n>", "end an answer after so many tokens").argParser(wholeTokens),
+    kvDtypeFlag("f16 with --dtype q8 and q4, else f32"),
     file("--answers <file>", "write a line of JSON an answer, picture by picture; --resume goes on from it"),
     new Option("--resume", "go on from the file of --answers, which must be of the same run"),
     file("--csv <file>", "write a line a configuration and kind"),

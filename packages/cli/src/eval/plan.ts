@@ -84,14 +84,15 @@ export async function rowsOf(
   flags: EvalFlags,
   signal: AbortSignal,
 ): Promise<Row[]> {
-  const { suffix = "", maxNewTokens = null, dtype, answers } = flags;
+  const { suffix = "", maxNewTokens = null, dtype, kvDtype, answers } = flags;
   const probe = probeSet?.fingerprint ?? null;
   const rows: Row[] = [];
   for (const { model, folder, configurations } of planned) {
     const checkpoint = answers === undefined ? "" : await folderFingerprint(folder, signal);
     for (const configuration of configurations) {
       const { name, role, tokens, dropPolicy, compose } = configuration;
-      const settings = fingerprint(JSON.stringify({ role, compose, suffix, maxNewTokens, dtype, probe }));
+      const said = { role, compose, suffix, maxNewTokens, dtype, kvDtype, probe };
+      const settings = fingerprint(JSON.stringify(said));
       const mark = {
         dataset: dataset.fingerprint,
         checkpoint,

@@ -4,6 +4,7 @@ import {
   type BatchedGeneration,
   type Folder,
   type GenerationOptions,
+  type KvDType,
   Llava,
   type Pixels,
   type WeightDType,
@@ -12,7 +13,7 @@ import { WorkerTemplateRenderer } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
 import type { Io } from "../io.ts";
 import { withProgress } from "../progress.ts";
-import { defaultCacheDtype } from "../weight-dtype.ts";
+import { cacheDtype } from "../weight-dtype.ts";
 import type { Configuration } from "./configurations.ts";
 
 /** An answer, with what is told of it. */
@@ -44,13 +45,18 @@ export interface Respondent extends Disposable {
 
 export interface RespondentOptions {
   readonly dtype: WeightDType;
+  readonly kvDtype?: KvDType;
   readonly maxNewTokens?: number;
 }
 
 /** Answers are the likeliest ones, whatever the checkpoint says of sampling: a measurement must repeat. */
-function generationOptions({ dtype, maxNewTokens }: RespondentOptions): GenerationOptions & BatchControls {
-  const cacheDtype = defaultCacheDtype(dtype);
-  return { temperature: 0, cacheDtype, ...(maxNewTokens !== undefined && { maxNewTokens }) };
+function generationOptions(options: RespondentOptions): GenerationOptions & BatchControls {
+  const { maxNewTokens } = options;
+  return {
+    temperature: 0,
+    cacheDtype: cacheDtype(options),
+    ...(maxNewTokens !== undefined && { maxNewTokens }),
+  };
 }
 
 function replyOf(prompt: string, answer: BatchedGeneration, visualTokens: number): Reply {

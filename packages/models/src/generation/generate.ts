@@ -6,7 +6,7 @@ import {
   RuntimeError,
   type Tensor,
 } from "@mask-llava/runtime";
-import { KvCache, type LlamaNetwork } from "../llama/index.ts";
+import { KvCache, type KvDType, type LlamaNetwork } from "../llama/index.ts";
 import { type GenerationSettings, newTokenLimit, type Tokenizer } from "../text/index.ts";
 import { decode } from "./decode.ts";
 import { DecodingState } from "./decoding-state.ts";
@@ -33,7 +33,8 @@ export interface GenerateControls {
   readonly promptLogits?: boolean | undefined;
   /** Prompt tokens run at once, in one program; bounds memory. Default 1024. */
   readonly prefillChunk?: number | undefined;
-  readonly cacheDtype?: "f32" | "f16" | undefined;
+  /** Of keys and values. Default f32. */
+  readonly cacheDtype?: KvDType | undefined;
 }
 
 export type FinishReason = "eos" | "stop" | "length" | "cancelled";

@@ -10,7 +10,7 @@ import {
   TensorIndex,
   weightDTypes,
 } from "../checkpoint/index.ts";
-import { KvCache } from "../llama/index.ts";
+import { KvCache, type KvDType, kvDTypes, type LlamaConfig } from "../llama/index.ts";
 import { type Blueprint, blueprintOf } from "./blueprint.ts";
 import { DryWeights } from "./dry-weights.ts";
 import { identifyModel, type ModelKind } from "./model-kind.ts";
@@ -60,7 +60,7 @@ export interface LoadReport {
   /** The language model's context, and bytes of GPU memory of a KV cache for all of it; null for other networks. */
   readonly context: {
     readonly positions: number;
-    readonly kvCache: Readonly<Record<"f32" | "f16", number>>;
+    readonly kvCache: Readonly<Record<KvDType, number>>;
   } | null;
   /** Why loading would fail; empty where it would not. */
   readonly problems: readonly string[];
@@ -160,8 +160,6 @@ function reportLoad(
     parts[part] = (parts[part] ?? 0) + parameters;
   }
   const { language } = blueprint;
-  const cache = (dtype: "f32" | "f16") =>
-    language ? KvCache.bytes(language, { capacity: language.max_position_embeddings, dtype }) : 0;
   return {
     tensors: taken.length,
     parameters: total(taken, "parameters"),
@@ -171,10 +169,7 @@ function reportLoad(
     held: index.quantized
       ? Object.fromEntries([...byDType].map(([dtype, dry]) => [dtype, heldIn(dry, index)]))
       : {},
-    context: language && {
-      positions: language.max_position_embeddings,
-      kvCache: { f32: cache("f32"), f16: cache("f16") },
-    },
+    context: language && contextOf(language),
     problems: [
       ...new Set([
         ...plain.problems,
@@ -182,6 +177,12 @@ function reportLoad(
       ]),
     ],
   };
+}
+
+function contextOf(language: LlamaConfig): LoadReport["context"] {
+  const capacity = language.max_position_embeddings;
+  const bytes = kvDTypes.map((dtype) => [dtype, KvCache.bytes(language, { capacity, dtype })] as const);
+  return { positions: capacity, kvCache: Object.fromEntries(bytes) as Record<KvDType, number> };
 }
 
 function byDType(tensors: readonly TensorReport[]): Partial<Record<StoredType, DTypeReport>> {

@@ -1,5 +1,26 @@
-import type { Device, Tensor } from "@mask-llava/runtime";
+import { byteLength, type Device, type DType, type Tensor, type TensorSpec } from "@mask-llava/runtime";
 import type { LlamaConfig } from "./config.ts";
+
+/** How keys and values are stored, from the most to the least memory. `q8` is q8_0: bytes, and a scale for each 32 of a head. */
+export const kvDTypes = ["f32", "f16", "q8"] as const;
+export type KvDType = (typeof kvDTypes)[number];
+
+const tensorDTypes: Readonly<Record<KvDType, DType>> = { f32: "f32", f16: "f16", q8: "q8_0" };
+
+export interface KvCacheOptions {
+  /** Positions that fit. */
+  readonly capacity: number;
+  /** Sequences. Default 1. */
+  readonly batch?: number;
+  /** Default f32. */
+  readonly dtype?: KvDType;
+}
+
+/** Of a layer's keys or values. [B, capacity, Hkv, d] */
+function layerSpec(config: LlamaConfig, { capacity, batch = 1, dtype = "f32" }: KvCacheOptions): TensorSpec {
+  const shape = [batch, capacity, config.num_key_value_heads, config.head_dim];
+  return { shape, dtype: tensorDTypes[dtype] };
+}
 
 /** Keys and values of every layer. The caller owns it; programs that were recorded with it read and write it. */
 export class KvCache implements Disposable {
@@ -11,30 +32,22 @@ export class KvCache implements Disposable {
   /** Positions that fit. */
   readonly capacity: number;
 
-  constructor(
-    device: Device,
-    config: LlamaConfig,
-    options: { capacity: number; batch?: number; dtype?: "f32" | "f16" },
-  ) {
-    const { capacity, batch = 1, dtype = "f32" } = options;
+  /** Throws OutOfMemoryError where the budget does not allow it. */
+  constructor(device: Device, config: LlamaConfig, options: KvCacheOptions) {
+    const { capacity, batch = 1 } = options;
     this.batch = batch;
     this.capacity = capacity;
     device.buffers.require(KvCache.bytes(config, options), `the KV cache for ${capacity} positions`);
-    const shape = [batch, capacity, config.num_key_value_heads, config.head_dim];
+    const spec = layerSpec(config, options);
     const make = (kind: string) => (_: unknown, i: number) =>
-      device.tensor({ shape, dtype, label: `kv-cache.${i}.${kind}` });
+      device.tensor({ ...spec, label: `kv-cache.${i}.${kind}` });
     this.keys = Array.from({ length: config.num_hidden_layers }, make("keys"));
     this.values = Array.from({ length: config.num_hidden_layers }, make("values"));
   }
 
   /** GPU memory that a cache takes. */
-  static bytes(
-    config: LlamaConfig,
-    options: { capacity: number; batch?: number; dtype?: "f32" | "f16" },
-  ): number {
-    const { capacity, batch = 1, dtype = "f32" } = options;
-    const row = config.num_key_value_heads * config.head_dim * (dtype === "f16" ? 2 : 4);
-    return 2 * config.num_hidden_layers * batch * capacity * row;
+  static bytes(config: LlamaConfig, options: KvCacheOptions): number {
+    return 2 * config.num_hidden_layers * byteLength(layerSpec(config, options));
   }
 
   dispose(): void {

@@ -1,5 +1,5 @@
 import { CancelledError, type Device, invalidToken, RuntimeError } from "@mask-llava/runtime";
-import { KvCache, type LlamaNetwork } from "../../llama/index.ts";
+import { KvCache, type KvDType, type LlamaNetwork } from "../../llama/index.ts";
 import { splicedSource } from "../../llava/splice.ts";
 import { copyBytes } from "../../nn/index.ts";
 import type { GenerationSettings, Tokenizer } from "../../text/index.ts";
@@ -122,7 +122,7 @@ export class BatchGenerator implements Disposable {
   readonly #network: LlamaNetwork;
   readonly #tokenizer: Tokenizer;
   readonly #settings: GenerationSettings;
-  readonly #cacheDtype: "f32" | "f16";
+  readonly #cacheDtype: KvDType;
   readonly #mostBytes: number;
   readonly #slots: ByteCache<Slot>;
   #runner: PrefixRunner | undefined;
@@ -132,7 +132,7 @@ export class BatchGenerator implements Disposable {
     network: LlamaNetwork,
     tokenizer: Tokenizer,
     settings: GenerationSettings,
-    options: { readonly cacheDtype?: "f32" | "f16" | undefined } = {},
+    options: { readonly cacheDtype?: KvDType | undefined } = {},
   ) {
     const { live, budget } = device.memory();
     this.#device = device;

@@ -1,5 +1,5 @@
 import type { Device, Program, Tensor } from "@mask-llava/runtime";
-import { KvCache, type LlamaNetwork } from "../../llama/index.ts";
+import { KvCache, type KvDType, type LlamaNetwork } from "../../llama/index.ts";
 import { type PromptRun, promptRuns, splice } from "../../llava/splice.ts";
 import { copyBytes } from "../../nn/index.ts";
 import { ByteCache } from "./byte-cache.ts";
@@ -81,7 +81,7 @@ export class PrefixRunner implements Disposable {
   constructor(
     device: Device,
     network: LlamaNetwork,
-    options: { readonly capacity: number; readonly dtype: "f32" | "f16"; readonly mostBytes: number },
+    options: { readonly capacity: number; readonly dtype: KvDType; readonly mostBytes: number },
   ) {
     const { capacity, dtype, mostBytes } = options;
     this.#device = device;

@@ -1,5 +1,5 @@
 import { type Device, gatherRows, type Program, type Tensor } from "@mask-llava/runtime";
-import { KvCache, type LlamaNetwork } from "../../llama/index.ts";
+import { KvCache, type KvDType, type LlamaNetwork } from "../../llama/index.ts";
 import type { GenerationSettings } from "../../text/index.ts";
 import { type DecodedSequence, DecodingState } from "../decoding-state.ts";
 
@@ -14,7 +14,7 @@ export interface SlotModel {
   readonly device: Device;
   readonly network: LlamaNetwork;
   readonly settings: GenerationSettings;
-  readonly cacheDtype: "f32" | "f16";
+  readonly cacheDtype: KvDType;
 }
 
 /** A prompt's ending, to be run behind a prefix that the slot's cache holds. */
