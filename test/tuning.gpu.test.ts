@@ -1,7 +1,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Device, type InputSpecs, linear, matmulOp, Tuning, tune, tuningKey } from "@mask-llava/runtime";
+import {
+  type Device,
+  dispatch,
+  grid,
+  type InputSpecs,
+  kernel,
+  linear,
+  matmulOp,
+  type Op,
+  read,
+  type TensorSpec,
+  Tuning,
+  tune,
+  tuningKey,
+  type Variant,
+  write,
+} from "@mask-llava/runtime";
 import { compare, Random, upload } from "@mask-llava/runtime/conformance";
 import { readTuning, tuningFile, writeTuning } from "@mask-llava/runtime/node";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -58,6 +74,65 @@ test("what is tuned is chosen from then on, by every device that reads the file,
   const { ok, message } = compare(same.values, expected, { abs: 2e-5, rel: 1e-5 });
   expect(ok, message).toBe(true);
   device.tuning = new Tuning();
+});
+
+interface Inputs {
+  readonly x: TensorSpec;
+  readonly sum: TensorSpec;
+}
+
+/** y = f(x), and sum += x in place, by WGSL that is given for both. */
+function fakeVariant(name: string, y: string, sum = "sum[i] + x[i]"): Variant<Inputs, object> {
+  const compiled = kernel({
+    name,
+    bindings: { x: read("f32"), sum: write("f32"), y: write("f32") },
+    uniforms: { count: "u32" },
+    code: `
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3u) {
+  let i = gid.x;
+  if (i >= u.count) { return; }
+  sum[i] = ${sum};
+  ${y};
+}`,
+  });
+  return {
+    name,
+    supports: () => true,
+    build: ({ inputs: { x, sum }, outputs: [y] }) => [
+      dispatch(compiled, { x, sum, y }, { count: x.size }, grid(x.size, 64)),
+    ],
+  };
+}
+
+test("a variant that computes something else, or does not compile, is reported, and neither timed nor chosen", async () => {
+  const fake: Op<Inputs, object> = {
+    name: "fake",
+    infer: ({ x }) => [{ shape: x.shape, dtype: "f32" }],
+    mutates: ["sum"],
+    variants: [
+      fakeVariant("usual", "y[i] = 3.0 * x[i]"),
+      fakeVariant("same", "y[i] = x[i] + x[i] + x[i]"),
+      fakeVariant("a little off", "y[i] = 3.003 * x[i]"),
+      fakeVariant("not written", "if (i < 500u) { y[i] = 3.0 * x[i]; }"),
+      fakeVariant("wrong in place", "y[i] = 3.0 * x[i]", "x[i]"),
+      fakeVariant("not WGSL", "y[i] = nothing"),
+    ],
+    reference: () => [],
+    cost: () => ({ flops: 0, bytes: 0 }),
+  };
+  const spec: TensorSpec = { shape: [1000], dtype: "f32" };
+  const op = fake as unknown as Op<unknown, unknown>;
+  const calls = new Map([["key", { op, inputs: { x: spec, sum: spec }, params: {} }]]);
+  const [tuned] = await tune(device, calls);
+  expect(Object.keys(tuned?.milliseconds ?? {})).toEqual(["usual", "same"]);
+  expect(["usual", "same"]).toContain(tuned?.chosen);
+  expect(tuned?.refused).toEqual({
+    "a little off": expect.stringContaining("element"),
+    "not written": expect.stringMatching(/element 500 of .* is NaN instead of/),
+    "wrong in place": expect.stringContaining("sum f32[1000]"),
+    "not WGSL": expect.stringContaining("does not compile"),
+  });
 });
 
 test("a choice that does not run for a call, or is no variant any more, is passed over", async () => {

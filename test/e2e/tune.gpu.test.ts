@@ -23,7 +23,10 @@ test("tune times what a command line computes, and later ones take what it found
   expect(run.code, run.stderr).toBe(0);
   const { file, tuned } = JSON.parse(run.stdout);
   expect(tuned.length).toBeGreaterThan(0);
-  for (const { key } of tuned) expect(key).toContain("rms-norm");
+  for (const { key, refused } of tuned) {
+    expect(key).toContain("rms-norm");
+    expect(refused).toEqual({});
+  }
   for (const { usual, chosen, milliseconds } of tuned)
     expect(milliseconds[chosen]).toBeLessThanOrEqual(milliseconds[usual]);
   const { choices } = JSON.parse(readFileSync(file, "utf8"));

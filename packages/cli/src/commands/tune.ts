@@ -45,7 +45,8 @@ export function tuneCommand(
       `
 The command is run once, with its output thrown away. Then every kernel variant that this adapter can run for its op calls
 is timed on random data, and variants that are clearly faster than the usual ones (by a tenth) are written to the user's
-cache folder, from where all later commands on the same adapter and driver take them. Results change within rounding only.
+cache folder, from where all later commands on the same adapter and driver take them. Results change within rounding only:
+a variant that does not compile here, or does not give what the usual one gives, is reported and not taken.
 Shapes count to the next power of two. Tuning again replaces what was found before for the same calls.
 
 Examples:
@@ -88,12 +89,15 @@ Examples:
     });
 }
 
-/** A line a call whose usual kernel is not the fastest. */
+/** A line a call whose usual kernel is not the fastest, and a line a kernel that is not to be used here. */
 function table(tuned: readonly Tuned[]): string {
   const changed = tuned.filter(({ usual, chosen }) => usual !== chosen);
   const lines = changed.map(({ key, usual, chosen, milliseconds }) => {
     const [old, now] = [milliseconds[usual] ?? 0, milliseconds[chosen] ?? 0];
     return `${(old / now).toFixed(2)}x  ${chosen} instead of ${usual}: ${now.toFixed(3)} ms instead of ${old.toFixed(3)}  ${key}\n`;
   });
-  return `${tuned.length} calls timed, ${changed.length} faster with another kernel\n${lines.join("")}`;
+  const refusals = tuned.flatMap(({ key, refused }) =>
+    Object.entries(refused).map(([variant, why]) => `not used: ${variant}: ${why}  ${key}\n`),
+  );
+  return `${tuned.length} calls timed, ${changed.length} faster with another kernel\n${lines.join("")}${refusals.join("")}`;
 }
