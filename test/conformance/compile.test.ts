@@ -7,17 +7,20 @@ import { create } from "webgpu";
  * Every variant of every op, for kinds of GPU that are not here: Dawn's null backend validates and compiles WGSL for any
  * feature and runs nothing. What a kernel computes is the business of ops.gpu.test.ts.
  */
+const matrices = (M: number, N: number, K: number): Partial<Capabilities> => ({
+  subgroupMatrix: [{ componentType: "f16", resultComponentType: "f32", M, N, K }],
+});
 const kinds: Record<string, Partial<Capabilities>> = {
-  "subgroups of 32, f16, matrices": { subgroupSize: 32 },
-  "subgroups of 64": { subgroupSize: 64, f16: false, subgroupMatrix: false },
-  "subgroups of any size": { subgroupSize: 0 },
-  "subgroups of 8": { subgroupSize: 8, subgroupMatrix: false },
-  "subgroups of 4, no f16": { subgroupSize: 4, f16: false, subgroupMatrix: false },
+  "subgroups of 32, f16, matrices": { subgroupSize: 32, ...matrices(16, 16, 16) },
+  "subgroups of 64, f16, matrices": { subgroupSize: 64, ...matrices(16, 8, 16) },
+  "subgroups of 64": { subgroupSize: 64, f16: false },
+  "subgroups of any size": { subgroupSize: 0, ...matrices(16, 16, 16) },
+  "subgroups of 8": { subgroupSize: 8 },
+  "subgroups of 4, no f16": { subgroupSize: 4, f16: false },
   "no subgroups, no f16": {
     subgroups: false,
     subgroupSize: 0,
     f16: false,
-    subgroupMatrix: false,
     packedDot: false,
   },
 };

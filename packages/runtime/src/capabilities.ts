@@ -11,6 +11,15 @@ export interface DeviceLimits {
   readonly maxComputeWorkgroupsPerDimension: number;
 }
 
+/** Matrices that a subgroup multiplies at once: M x K by K x N of `componentType`, with sums of `resultComponentType`. */
+export interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 /** What a kernel variant may ask of the device. Never an adapter's name. */
 export interface Capabilities {
   /** WGSL `enable f16`. */
@@ -18,7 +27,8 @@ export interface Capabilities {
   readonly subgroups: boolean;
   /** The size where it is the same for every pipeline, else 0. Software adapters: 4 or 8; NVIDIA: 32. */
   readonly subgroupSize: number;
-  readonly subgroupMatrix: boolean;
+  /** WGSL `enable chromium_experimental_subgroup_matrix`: the kinds of matrices; none where the device lacks it. */
+  readonly subgroupMatrix: readonly SubgroupMatrixConfig[];
   /** `dot4I8Packed` and friends. */
   readonly packedDot: boolean;
   readonly timestamps: boolean;

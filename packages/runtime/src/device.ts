@@ -1,5 +1,11 @@
 import { BufferPool, type MemoryUse } from "./buffers.ts";
-import { type AdapterDescription, type Capabilities, type DeviceLimits, limitNames } from "./capabilities.ts";
+import {
+  type AdapterDescription,
+  type Capabilities,
+  type DeviceLimits,
+  limitNames,
+  type SubgroupMatrixConfig,
+} from "./capabilities.ts";
 import {
   AdapterError,
   DeviceError,
@@ -73,7 +79,7 @@ export async function openDevice(
     subgroups: has("subgroups"),
     subgroupSize:
       has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0,
-    subgroupMatrix: has("chromium-experimental-subgroup-matrix"),
+    subgroupMatrix: has("chromium-experimental-subgroup-matrix") ? subgroupMatrixConfigs(info) : [],
     packedDot:
       gpu.wgslLanguageFeatures.has("packed_4x8_integer_dot_product") &&
       !off.has("packed_4x8_integer_dot_product"),
@@ -88,6 +94,18 @@ export async function openDevice(
     software: info.isFallbackAdapter || info.architecture === "software",
   };
   return new Device(gpu, device, description, caps, options.memoryBudget ?? Number.POSITIVE_INFINITY);
+}
+
+/** Dawn's description of them, which is not in WebGPU's types and whose fields are getters. */
+function subgroupMatrixConfigs(info: GPUAdapterInfo): SubgroupMatrixConfig[] {
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+  return [...subgroupMatrixConfigs].map(({ componentType, resultComponentType, M, N, K }) => ({
+    componentType,
+    resultComponentType,
+    M,
+    N,
+    K,
+  }));
 }
 
 /**

@@ -18,3 +18,11 @@ fn half_bits(x: u32) -> u32 {
   let odd = (v >> shift) & 1u;
   return sign | ((v + (1u << (shift - 1u)) - 1u + odd) >> shift);
 }`;
+
+/** `finite_half_bits(x)`: as `half_bits`, which this needs, but what is finite stays so: the largest half at most. */
+export const finiteHalfBits = `
+fn finite_half_bits(x: u32) -> u32 {
+  let h = half_bits(x);
+  let overflown = (h & 0x7fffu) == 0x7c00u && (x & 0x7fffffffu) < 0x7f800000u;
+  return select(h, h - 1u, overflown);
+}`;

@@ -30,7 +30,8 @@ export const products: readonly Translation[] = [
     const { a, b, bias, residual, gain, up } = inputs;
     const { transposeB, activation, scale, eps = 0 } = params;
     if (scale !== 1) throw new Untranslatable("matmul: with a scale");
-    if (a.dtype !== "f32") throw new Untranslatable(`matmul: of ${a.dtype} by ${b.dtype}, as integers`);
+    if (a.dtype !== "f32")
+      throw new Untranslatable(`matmul: of ${a.dtype} by ${b.dtype}, whose A was rounded before`);
     const x = gain ? rmsNormalization(graph, graph.read(a), gain, eps) : graph.read(a);
     const times = (matrix: Tensor) =>
       graph.apply("MatMul", [x, transposeB ? turned(graph, matrix) : graph.read(matrix)]);

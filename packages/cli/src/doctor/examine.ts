@@ -1,6 +1,7 @@
 import {
   type AdapterDescription,
   AdapterError,
+  type Capabilities,
   type Device,
   type DeviceLimits,
   openDevice,
@@ -44,7 +45,7 @@ export interface AdapterReport extends AdapterDescription {
     readonly subgroups: boolean;
     /** 0 where it varies or there are none. */
     readonly subgroupSize: number;
-    readonly subgroupMatrix: boolean;
+    readonly subgroupMatrix: Capabilities["subgroupMatrix"];
     readonly timestamps: boolean;
   };
   readonly limits: DeviceLimits;

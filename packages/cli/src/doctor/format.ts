@@ -1,4 +1,4 @@
-import { formatBytes } from "@mask-llava/runtime";
+import { formatBytes, type SubgroupMatrixConfig } from "@mask-llava/runtime";
 import type { AdapterReport, DoctorReport } from "./examine.ts";
 
 /** The report for people. */
@@ -82,7 +82,7 @@ function adapter({ features, limits, memory, ...info }: AdapterReport): string[]
     ),
     row("f16", yesNo(f16)),
     row("subgroups", subgroups ? size : "no"),
-    row("subgroup matrix", yesNo(subgroupMatrix)),
+    row("subgroup matrix", subgroupMatrix.map(matrices).join(", ") || "no"),
     row("timestamps", yesNo(timestamps)),
     bytes("largest buffer", limits.maxBufferSize),
     bytes("largest binding", limits.maxStorageBufferBindingSize),
@@ -93,6 +93,10 @@ function adapter({ features, limits, memory, ...info }: AdapterReport): string[]
     row("storage buffers", `${limits.maxStorageBuffersPerShaderStage} a shader`),
     row("memory budget", `${formatBytes(memory.bytes)} (${memory.source})`),
   ];
+}
+
+function matrices({ componentType, resultComponentType, M, N, K }: SubgroupMatrixConfig): string {
+  return `${M}x${N}x${K} ${componentType} to ${resultComponentType}`;
 }
 
 function yesNo(value: boolean): string {

@@ -46,6 +46,12 @@ export const castSuite = suite(castOp, [
     name: "corners of f16",
     inputs: () => ({ x: hostTensor([corners.length], "f32", corners) }),
   },
+  {
+    ...castCase([corners.length], "f32", "f16"),
+    name: "corners of f16, kept finite",
+    params: { to: "f16", finite: true },
+    inputs: () => ({ x: hostTensor([corners.length], "f32", corners) }),
+  },
   castCase([5, 13], "f16", "f32"),
   castCase([9, 3], "i32", "f32"),
   castCase([3, 11], "u32", "f32"),

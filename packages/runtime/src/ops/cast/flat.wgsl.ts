@@ -1,4 +1,4 @@
-import { halfBits } from "../../half-bits.wgsl.ts";
+import { finiteHalfBits, halfBits } from "../../half-bits.wgsl.ts";
 import { dispatch, grid, kernel, read, write } from "../../kernel.ts";
 import type { Variant } from "../../op.ts";
 import { type DType, sizeOf, type Tensor } from "../../tensor.ts";
@@ -9,15 +9,16 @@ import type { CastInputs, CastParams } from "./spec.ts";
 const workgroup = 64;
 
 /** A thread makes four elements; element types of input and output, and the expression. */
-function conversion(from: DType, to: DType) {
-  if (to === "f16")
+function conversion(from: DType, to: DType, finite: boolean) {
+  if (to === "f16") {
+    const bits = finite ? "finite_half_bits" : "half_bits";
     return {
       input: "vec4<u32>",
       output: "vec2<u32>",
-      code: halfBits,
-      expression:
-        "vec2<u32>(half_bits(v.x) | (half_bits(v.y) << 16u), half_bits(v.z) | (half_bits(v.w) << 16u))",
+      code: finite ? halfBits + finiteHalfBits : halfBits,
+      expression: `vec2<u32>(${bits}(v.x) | (${bits}(v.y) << 16u), ${bits}(v.z) | (${bits}(v.w) << 16u))`,
     };
+  }
   if (from === "f16")
     return {
       input: "vec2<u32>",
@@ -28,10 +29,10 @@ function conversion(from: DType, to: DType) {
   return { input: `vec4<${from}>`, output: "vec4<f32>", code: "", expression: "vec4<f32>(v)" };
 }
 
-function castKernel(from: DType, to: DType) {
-  const { input, output, code, expression } = conversion(from, to);
+function castKernel(from: DType, to: DType, finite: boolean) {
+  const { input, output, code, expression } = conversion(from, to, finite);
   return kernel({
-    name: `cast-${from}-${to}`,
+    name: `cast-${from}-${to}${finite ? "-finite" : ""}`,
     bindings: { x: read(input), y: write(output) },
     uniforms: { quads: "u32" },
     code: wgsl`
@@ -49,11 +50,11 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
 export const flatVariant: Variant<CastInputs, CastParams> = {
   name: "flat",
   supports: () => true,
-  build({ inputs: { x }, outputs, params: { to }, caps }) {
+  build({ inputs: { x }, outputs, params: { to, finite = false }, caps }) {
     const parts = { x: { tensor: x, width: 4 }, y: { tensor: outputs[0] as Tensor, width: 4 } };
     return rowWindows(Math.ceil(sizeOf(x.shape) / 4), Object.values(parts), caps).map((w) =>
       dispatch(
-        castKernel(x.dtype, to),
+        castKernel(x.dtype, to, finite),
         { x: rowsOf(parts.x, w), y: rowsOf(parts.y, w) },
         { quads: w.count },
         grid(w.count, workgroup),

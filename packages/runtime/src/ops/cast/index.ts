@@ -13,16 +13,20 @@ export const castOp: Op<CastInputs, CastParams> = {
     return [{ shape: x.shape, dtype: to }];
   },
   variants: [flatVariant],
-  reference: ({ x }, { to }) => [
-    hostResult(x.shape, to === "f16" ? x.data.map(roundToFloat16) : x.data.map(Math.fround), to),
-  ],
+  reference: ({ x }, { to, finite }) => {
+    const halved = (v: number) => roundToFloat16(finite && Number.isFinite(v) ? clampToFloat16(v) : v);
+    return [hostResult(x.shape, x.data.map(to === "f16" ? halved : Math.fround), to)];
+  },
   cost: ({ x }, _, { to }) => ({
     flops: 0,
     bytes: sizeOf(x.shape) * (bytesPerElement(x.dtype) + bytesPerElement(to)),
   }),
 };
 
-/** Another dtype: f32 to f16 storage (to nearest even), or f16, i32, u32 to f32. */
-export function cast(cmd: Recorder, x: Tensor, to: DType): Tensor {
-  return cmd.call1(castOp, { x }, { to });
+const largestFloat16 = 65504;
+const clampToFloat16 = (v: number): number => Math.min(Math.max(v, -largestFloat16), largestFloat16);
+
+/** Another dtype: f32 to f16 storage (to nearest even; with `finite`, never past its range), or f16, i32, u32 to f32. */
+export function cast(cmd: Recorder, x: Tensor, to: DType, options: { finite?: boolean } = {}): Tensor {
+  return cmd.call1(castOp, { x }, { to, ...options });
 }

@@ -8,6 +8,8 @@ export interface CastInputs {
 
 export interface CastParams {
   readonly to: DType;
+  /** Of f16: what is finite stays so, as the largest half at most, where it would become an infinity. */
+  readonly finite?: boolean;
 }
 
 /** f32 -> f16 rounds to nearest even, as hardware and torch do; f16, i32 and u32 -> f32. */

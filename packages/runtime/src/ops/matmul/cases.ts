@@ -78,6 +78,12 @@ export const matmulSuite = suite(matmulOp, [
   matmulCase([40, 128], [96, 128], { ...f16, activation: "gelu", bias: true }),
   matmulCase([21, 36], [45, 36], f16),
   ...activations.map((activation) => matmulCase([10, 20], [30, 20], { activation, bias: true })),
+  // both in f16: their products are exact in f32, so that nothing but the order of sums is left to differ
+  matmulCase([1, 40], [24, 40], { aDtype: "f16", ...f16 }),
+  matmulCase([70, 96], [130, 96], { aDtype: "f16", ...f16, bias: true, activation: "gelu", residual: true }),
+  matmulCase([2, 33, 37], [67, 37], { aDtype: "f16", ...f16, scale: 0.5 }),
+  matmulCase([3, 20, 72], [3, 40, 72], { aDtype: "f16", ...f16 }),
+  matmulCase([19, 42], [42, 31], { aDtype: "f16", ...f16, ...plainB, bias: true }),
   // up to four rows of A: matrix-vector products
   matmulCase([3, 5], [7, 5]),
   matmulCase([4, 260], [37, 260], { bias: true, activation: "gelu_tanh", residual: true }),

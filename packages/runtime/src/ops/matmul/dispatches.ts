@@ -100,6 +100,11 @@ export function matmulDispatches(
   );
 }
 
+/** Whether both operands are halves. */
+export function isHalf({ a, b }: MatmulInputs): boolean {
+  return a.dtype === "f16" && b.dtype === "f16";
+}
+
 /** Whether every vec4 of a row of A, and of a row of B as it is stored, starts at a multiple of 4 elements. */
 export function vec4Aligned(inputs: MatmulInputs, params: MatmulParams): { a: boolean; b: boolean } {
   const { n, k } = matmulShape(inputs, params);

@@ -4,18 +4,21 @@ import type { Op, Variant } from "../../op.ts";
 import { isQuantized } from "../../quantized.ts";
 import type { Recorder } from "../../recorder.ts";
 import { dataBytes, formatSpec, type Tensor } from "../../tensor.ts";
+import { cast } from "../cast/index.ts";
 import { quantized } from "../quantize/index.ts";
+import { isHalf } from "./dispatches.ts";
 import { isFused } from "./fused.ts";
 import { isInteger } from "./integer-dispatches.ts";
 import { integerMatvecVariant } from "./integer-matvec.wgsl.ts";
 import { integerTiledVariant } from "./integer-tiled.wgsl.ts";
-import { matvecVariants } from "./matvec.wgsl.ts";
+import { matvecVariants, mostVectors } from "./matvec.wgsl.ts";
 import { quantizedMatvecVariant } from "./quantized-matvec.wgsl.ts";
 import { quantizedSubgroupMatvecVariant, quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
 import { quantizedTiledVariants } from "./quantized-tiled.wgsl.ts";
 import { matmulReference } from "./reference.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 import { subgroupVariants } from "./subgroup.wgsl.ts";
+import { subgroupMatrixVariant } from "./subgroup-matrix.wgsl.ts";
 import { tiledVariants } from "./tiled.wgsl.ts";
 
 /** The variant for products without a gain and a gate. */
@@ -32,10 +35,12 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
     const { a, b, bias, residual, gain, up } = inputs;
     const { n, batchedB } = matmulShape(inputs, params);
     const known =
-      a.dtype === "f32" ? ["f32", "f16"].includes(b.dtype) || isQuantized(b.dtype) : isInteger(inputs);
+      a.dtype === "f32"
+        ? ["f32", "f16"].includes(b.dtype) || isQuantized(b.dtype)
+        : isHalf(inputs) || isInteger(inputs);
     if (!known || [bias, residual, gain].some((t) => t && t.dtype !== "f32")) {
       throw new DTypeError(
-        `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype, or q8_0 by a quantised dtype`,
+        `matmul: ${formatSpec(a)} x ${formatSpec(b)}: takes f32 by f32, f16 or a quantised dtype, f16 by f16, or q8_0 by a quantised dtype`,
       );
     }
     if (isQuantized(b.dtype) && (batchedB || !params.transposeB))
@@ -45,6 +50,7 @@ export const matmulOp: Op<MatmulInputs, MatmulParams> = {
     return [{ shape: [...a.shape.slice(0, -1), n], dtype: "f32" }];
   },
   variants: [
+    unfused(subgroupMatrixVariant),
     ...matvecVariants,
     ...subgroupVariants.map(unfused),
     ...tiledVariants.map(unfused),
@@ -78,19 +84,31 @@ export interface LinearOptions {
   readonly scale?: number;
   /** RMS norm of x's rows, by the product itself: what `normedInput` gave. */
   readonly norm?: RmsNorm | undefined;
-  /**
-   * Multiply as integers: x is quantised to q8_0 first, which costs accuracy (bench/notes/quantised.md says how much). For
-   * quantised weights; default false.
-   */
-  readonly integer?: boolean;
+  /** Default f32. */
+  readonly arithmetic?: Arithmetic;
 }
+
+/**
+ * What products are made of. All but f32 round x first, which costs accuracy, and are for GPUs that are faster at it:
+ *
+ * - `f16`: x is rounded to f16, values beyond its range to its largest; products and sums are as exact as those of f32.
+ *   For f16 weights (bench/notes/matmul.md says what it costs). Up to four rows stay f32: they wait for weights alone;
+ * - `integer`: x is quantised to q8_0. For quantised weights (bench/notes/quantised.md).
+ */
+export type Arithmetic = "f32" | "f16" | "integer";
 
 /** y = activation(scale · x Wᵀ + bias) + residual. x [.., K], weight [N, K] (f32, f16 or quantised) -> [.., N]. */
 export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
-  const { bias, residual, activation = "none", scale = 1, norm, integer = false } = options;
-  const a = integer ? quantized(cmd, x, "q8_0") : x;
+  const { bias, residual, activation = "none", scale = 1, norm, arithmetic = "f32" } = options;
+  const a = operandOf(cmd, x, arithmetic);
   const inputs = { a, b: weight, bias, residual, gain: norm?.gain, up: undefined };
   return cmd.call1(matmulOp, inputs, { transposeB: true, activation, scale, eps: norm?.eps ?? 0 });
+}
+
+function operandOf(cmd: Recorder, x: Tensor, arithmetic: Arithmetic): Tensor {
+  if (arithmetic === "integer") return quantized(cmd, x, "q8_0");
+  const many = x.size > mostVectors * (x.shape.at(-1) ?? 1);
+  return arithmetic === "f16" && many ? cast(cmd, x, "f16", { finite: true }) : x;
 }
 
 /** Batched product. a [.., M, K], b [.., K, N], or [.., N, K] with `transposeB` -> [.., M, N]. */

@@ -160,7 +160,8 @@ ${shift}
   });
 }
 
-const mostVectors = 4;
+/** Rows of A at most. */
+export const mostVectors = 4;
 
 function matvecVariant(storage: Spec["storage"], subgroups: boolean): Variant<MatmulInputs, MatmulParams> {
   return {
@@ -168,6 +169,7 @@ function matvecVariant(storage: Spec["storage"], subgroups: boolean): Variant<Ma
     supports(inputs, params, caps) {
       const { m } = matmulShape(inputs, params);
       return (
+        inputs.a.dtype === "f32" &&
         inputs.b.dtype === (storage === "f32" ? "f32" : "f16") &&
         params.transposeB &&
         m <= mostVectors &&

@@ -3,7 +3,7 @@ import { ShapeError } from "../../errors.ts";
 import { formatShape, formatSpec, sizeOf, type TensorSpec } from "../../tensor.ts";
 
 export interface MatmulInputs {
-  /** [batch, M, K] or [M, K] (leading axes are batch), f32; or q8_0 where B is quantised. */
+  /** [batch, M, K] or [M, K] (leading axes are batch), f32; or f16 where B is, or q8_0 where B is quantised. */
   readonly a: TensorSpec;
   /** `transposeB` (weights as checkpoints store them): [N, K] or [batch, N, K]; else [K, N] or [batch, K, N].
    * f32, f16, or quantised where it is one transposed matrix. */

@@ -9,6 +9,7 @@ import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 import { unroll } from "./unroll.ts";
 
 interface Spec {
+  readonly aStorage: FloatStorage;
   readonly storage: FloatStorage;
   readonly transposeB: boolean;
   readonly aligned: { readonly a: boolean; readonly b: boolean };
@@ -25,13 +26,14 @@ const components = ["x", "y", "z", "w"] as const;
  * software adapters, where a load costs as much as tens of multiply-adds. The rows are unrolled, as the sums have to stay
  * in registers; the epilogue is rolled (the sums are shifted down by a row each time), as store sites cost compile time.
  */
-function subgroupKernel({ storage, transposeB, aligned, rows, subgroupSize }: Spec): MatmulKernel {
-  const a = operand("a", "f32", aligned.a);
+function subgroupKernel(spec: Spec): MatmulKernel {
+  const { aStorage, storage, transposeB, aligned, rows, subgroupSize } = spec;
+  const a = operand("a", aStorage, aligned.a);
   const b = operand("b", storage, aligned.b);
   const inK = (v: string, j: number) => (aligned.a ? v : `select(vec4<f32>(), ${v}, k + ${j}u < u.k)`);
   const suffix = (aligned.a ? "" : "-a") + (aligned.b ? "" : "-b");
   return kernel({
-    name: `matmul-subgroup-${rows}x${4 * subgroupSize}-${storage}${transposeB ? "T" : ""}${suffix}`,
+    name: `matmul-subgroup-${rows}x${4 * subgroupSize}-${aStorage === "f32" ? "" : `${aStorage}-by-`}${storage}${transposeB ? "T" : ""}${suffix}`,
     bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
     uniforms: matmulUniforms,
     enable: ["subgroups", ...b.enable],
@@ -97,8 +99,9 @@ function subgroupVariant(storage: FloatStorage, rows: number): Variant<MatmulInp
       const { subgroupSize } = caps;
       const { transposeB } = params;
       const aligned = vec4Aligned(inputs, params);
+      const aStorage = inputs.a.dtype === "f16" ? "packed" : "f32";
       return matmulDispatches(
-        subgroupKernel({ storage, transposeB, aligned, rows, subgroupSize }),
+        subgroupKernel({ aStorage, storage, transposeB, aligned, rows, subgroupSize }),
         context,
         (m, n, batch) => [Math.ceil(n / (4 * subgroupSize)), Math.ceil(m / rows), batch],
       );

@@ -9,6 +9,7 @@ import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
 import { fitsTile, type Tile, tileFrame, tileGrid, tileName, tiles } from "./tile-frame.wgsl.ts";
 
 interface Spec {
+  readonly aStorage: FloatStorage;
   readonly storage: FloatStorage;
   readonly transposeB: boolean;
   readonly aligned: boolean;
@@ -16,11 +17,11 @@ interface Spec {
 }
 
 /** Weights of floats. A B that is not transposed is read element by element. */
-function tiledKernel({ storage, transposeB, aligned, tile }: Spec): MatmulKernel {
-  const a = operand("a", "f32", aligned);
+function tiledKernel({ aStorage, storage, transposeB, aligned, tile }: Spec): MatmulKernel {
+  const a = operand("a", aStorage, aligned);
   const b = transposeB ? operand("b", storage, aligned) : reader("b", storage, false);
   return kernel({
-    name: `matmul-tiled-${tileName(tile)}-${storage}${transposeB ? "T" : ""}${aligned ? "" : "-unaligned"}`,
+    name: `matmul-tiled-${tileName(tile)}-${aStorage === "f32" ? "" : `${aStorage}-by-`}${storage}${transposeB ? "T" : ""}${aligned ? "" : "-unaligned"}`,
     bindings: { a: a.decl, b: b.decl, ...epilogueBindings },
     uniforms: matmulUniforms,
     enable: b.enable,
@@ -67,7 +68,8 @@ function tiledVariant(
     build(context) {
       const { inputs, params } = context;
       const aligned = vec4Aligned(inputs, params).a;
-      const compiled = tiledKernel({ storage, transposeB: params.transposeB, aligned, tile });
+      const aStorage = inputs.a.dtype === "f16" ? "packed" : "f32";
+      const compiled = tiledKernel({ aStorage, storage, transposeB: params.transposeB, aligned, tile });
       return matmulDispatches(compiled, context, (m, n, batch) => [...tileGrid(tile, m, n), batch]);
     },
   };
