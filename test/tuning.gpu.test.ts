@@ -152,7 +152,7 @@ test("a file that is absent, broken or of another version holds nothing", () => 
   const path = writeTuning(device.info, new Map([["a", "b"]]), folder);
   expect(path).toBe(tuningFile(device.info, folder));
   expect([...readTuning(device.info, folder).choices]).toEqual([["a", "b"]]);
-  for (const text of ["{", "[]", '{"version":0,"choices":{"a":"b"}}', '{"version":1,"choices":null}']) {
+  for (const text of ["{", "[]", '{"version":0,"choices":{"a":"b"}}', '{"version":2,"choices":null}']) {
     writeFileSync(path, text);
     expect(readTuning(device.info, folder).choices.size).toBe(0);
   }

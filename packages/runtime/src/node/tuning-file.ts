@@ -6,7 +6,7 @@ import { Tuning } from "../tuning.ts";
 import { userCacheFolder } from "./cache-folder.ts";
 
 /** Counts up whenever a variant's name means another kernel. */
-const version = 1;
+const version = 2;
 
 interface TuningFile {
   readonly version: number;
