@@ -1,8 +1,8 @@
 import { type AskOptions, gridSize, MaskLlava } from "@mask-llava/composer";
-import { floatDType, KvCache, type WeightDType } from "@mask-llava/models";
+import { KvCache } from "@mask-llava/models";
 import { decodeImage, FileFolder } from "@mask-llava/models/node";
 import type { Device } from "@mask-llava/runtime";
-import type { CompositionName, Subject } from "./subject.ts";
+import type { CompositionName, Subject, SubjectDTypes } from "./subject.ts";
 
 const question = "What is in the picture?";
 
@@ -10,15 +10,14 @@ const question = "What is in the picture?";
 export async function checkpointSubject(
   device: Device,
   folder: string,
-  { dtype, picture: file }: { readonly dtype: WeightDType; readonly picture: string },
+  { dtype, kvDtype, picture: file }: SubjectDTypes & { readonly picture: string },
 ): Promise<Subject> {
   const picture = await decodeImage(file);
   const model = await MaskLlava.load(device, await FileFolder.open(folder), { dtype });
-  const cacheDtype = floatDType(dtype);
   try {
     const weightBytes = device.memory().live;
     const ask = (options: AskOptions) =>
-      model.ask(picture, question, { ...options, cacheDtype, ignoreEos: true });
+      model.ask(picture, question, { ...options, cacheDtype: kvDtype, ignoreEos: true });
     const { composed, inputIds } = await ask({ maxNewTokens: 2 });
     const { grid, objects, kinds } = composed;
     const { vision, detect, segment, objectTokens } = composed.timings;
@@ -30,9 +29,10 @@ export async function checkpointSubject(
     return {
       name: folder,
       dtype,
+      kvDtype,
       weightBytes,
       textTokens: inputIds.length - kinds.length,
-      kvBytesPerToken: KvCache.bytes(model.language.config, { capacity: 1, dtype: cacheDtype }),
+      kvBytesPerToken: KvCache.bytes(model.language.config, { capacity: 1, dtype: kvDtype }),
       imageWork: { vision, detect, segment, objectTokens },
       most: (composition) => gridSize(grid) + (composition === "LLaVA" ? 0 : 1 + objects.length),
       async answer(composition, visualTokens, newTokens) {

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type WeightDType, weightDTypes } from "@mask-llava/models";
+import { floatDType, type KvDType, kvDTypes, type WeightDType, weightDTypes } from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -22,6 +22,7 @@ interface Flags extends CommonFlags {
   readonly answer?: number;
   readonly rounds?: number;
   readonly dtype?: WeightDType;
+  readonly kvDtype?: KvDType;
 }
 
 const examples = `
@@ -86,11 +87,11 @@ export function tokensCommand(): Command {
       "how often each is measured (default: 3 on a software adapter, 10 otherwise)",
       atLeastTwo,
     )
+    .addOption(new Option("--dtype <dtype>", "of weights (default: f16)").choices(weightDTypes))
     .addOption(
-      new Option(
-        "--dtype <dtype>",
-        "of weights; the KV cache is f32 beside f32, else f16 (default: f16)",
-      ).choices(weightDTypes),
+      new Option("--kv-dtype <dtype>", "of keys and values (default: f32 beside f32, else f16)").choices(
+        kvDTypes,
+      ),
     )
     .addHelpText("after", examples)
     .action((flags: Flags) => measure(flags, command));
@@ -123,11 +124,11 @@ async function measure(flags: Flags, command: Command): Promise<void> {
   const results = await measureTokens(subject, plan, (round) => {
     process.stderr.write(round === 0 ? "warmed up\n" : `round ${round} of ${plan.rounds}\n`);
   });
-  const { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork } = subject;
+  const { name, dtype, kvDtype, weightBytes, textTokens, kvBytesPerToken, imageWork } = subject;
   const longest = Math.max(...results.rows.map((row) => row.promptTokens));
   const report: TokenReport = {
     benchmark: "tokens",
-    subject: { name, dtype, weightBytes, textTokens, kvBytesPerToken, imageWork },
+    subject: { name, dtype, kvDtype, weightBytes, textTokens, kvBytesPerToken, imageWork },
     plan,
     conditions,
     ...results,
@@ -140,7 +141,9 @@ async function measure(flags: Flags, command: Command): Promise<void> {
   process.stdout.write(`${formatReport(report)}\n`);
 }
 
-function open(device: Device, { synthetic, model, picture, dtype = "f16", text }: Flags): Promise<Subject> {
-  if (synthetic) return syntheticSubject(device, synthetic, { dtype, textTokens: text });
-  return checkpointSubject(device, model ?? embedded, { dtype, picture: picture ?? examplePicture });
+function open(device: Device, flags: Flags): Promise<Subject> {
+  const { synthetic, model = embedded, picture = examplePicture, text: textTokens, dtype = "f16" } = flags;
+  const dtypes = { dtype, kvDtype: flags.kvDtype ?? floatDType(dtype) };
+  if (synthetic) return syntheticSubject(device, synthetic, { ...dtypes, textTokens });
+  return checkpointSubject(device, model, { ...dtypes, picture });
 }

@@ -1,16 +1,15 @@
-import type { WeightDType } from "@mask-llava/models";
 import { formatBytes } from "@mask-llava/runtime";
 import type { TopLevelSpec } from "vega-lite";
 import { type Conditions, formatConditions } from "../common/conditions.ts";
 import { conditionFields, type Field, formatCsv } from "../common/csv.ts";
 import { type Column, formatTable, milliseconds } from "../common/table.ts";
 import type { TokenCost, TokenPlan, TokenResults, TokenRow } from "./measure.ts";
+import type { SubjectDTypes } from "./subject.ts";
 
 export interface TokenReport extends TokenResults {
   readonly benchmark: "tokens";
-  readonly subject: {
+  readonly subject: SubjectDTypes & {
     readonly name: string;
-    readonly dtype: WeightDType;
     readonly weightBytes: number;
     readonly textTokens: number;
     readonly kvBytesPerToken: number;
@@ -51,7 +50,7 @@ export function formatReport(report: TokenReport): string {
   );
   return [
     formatConditions(conditions),
-    `model      ${subject.name}, ${subject.dtype}, ${formatBytes(subject.weightBytes)} of weights`,
+    `model      ${subject.name}, ${subject.dtype}, keys and values in ${subject.kvDtype}, ${formatBytes(subject.weightBytes)} of weights`,
     `memory     ${formatMemory(report)}`,
     `prompt     ${subject.textTokens} tokens of text and the visual ones; answers of ${plan.newTokens} tokens; ${plan.rounds} rounds`,
     `picture    ${image.length > 0 ? `${image.join(", ")}; done once, and not in the times below` : "its features are given"}`,
@@ -98,6 +97,7 @@ export function csvOf({ conditions, subject, plan, rows }: TokenReport): string 
     ["new_tokens", () => plan.newTokens],
     ["model", () => subject.name],
     ["dtype", () => subject.dtype],
+    ["kv_dtype", () => subject.kvDtype],
     ...conditionFields(conditions),
   ];
   return formatCsv(fields, rows);

@@ -1,4 +1,4 @@
-import type { WeightDType } from "@mask-llava/models";
+import type { KvDType, WeightDType } from "@mask-llava/models";
 
 /** `Mask-LLaVA`: [CLS], pooled patches and objects; `LLaVA`: patch tokens alone. */
 export const compositions = ["Mask-LLaVA", "LLaVA"] as const;
@@ -14,10 +14,15 @@ export interface AnswerTimes {
   readonly step: number;
 }
 
-/** A model that is asked with different numbers of visual tokens. */
-export interface Subject extends Disposable {
-  readonly name: string;
+/** How a model is held. */
+export interface SubjectDTypes {
   readonly dtype: WeightDType;
+  readonly kvDtype: KvDType;
+}
+
+/** A model that is asked with different numbers of visual tokens. */
+export interface Subject extends SubjectDTypes, Disposable {
+  readonly name: string;
   /** Bytes of weights on the GPU. */
   readonly weightBytes: number;
   /** Tokens of the prompt that are not visual. */

@@ -10,7 +10,6 @@ import {
   tokenCount,
 } from "@mask-llava/composer";
 import {
-  floatDType,
   generate,
   generationSettings,
   KvCache,
@@ -20,11 +19,10 @@ import {
   ropeTable,
   splicedSource,
   Tokenizer,
-  type WeightDType,
 } from "@mask-llava/models";
 import { type Device, Random, type Tensor } from "@mask-llava/runtime";
 import { activationBytes, decoderBytes } from "./prediction.ts";
-import type { AnswerTimes, CompositionName, Subject } from "./subject.ts";
+import type { AnswerTimes, CompositionName, Subject, SubjectDTypes } from "./subject.ts";
 import { type SyntheticName, type SyntheticShape, syntheticShapes } from "./synthetic-shapes.ts";
 
 /** Objects of the picture, beside its background. */
@@ -41,7 +39,7 @@ const context = 4096;
 export async function syntheticSubject(
   device: Device,
   name: SyntheticName,
-  { dtype, textTokens }: { readonly dtype: WeightDType; readonly textTokens: number },
+  { dtype, kvDtype, textTokens }: SubjectDTypes & { readonly textTokens: number },
 ): Promise<Subject> {
   const shape: SyntheticShape = syntheticShapes[name];
   const owned: Disposable[] = [];
@@ -79,13 +77,13 @@ export async function syntheticSubject(
     own(features);
     const tokenizer = wordTokenizer(shape.vocabulary);
     const random = new Random(11);
-    const cacheDtype = floatDType(dtype);
-    const kvBytesPerToken = KvCache.bytes(config, { capacity: 1, dtype: cacheDtype });
+    const kvBytesPerToken = KvCache.bytes(config, { capacity: 1, dtype: kvDtype });
     const words = (count: number) => Array.from({ length: count }, () => random.integer(4, shape.vocabulary));
     const [before, behind] = [words(Math.floor(textTokens / 2)), words(Math.ceil(textTokens / 2))];
     return {
       name: `synthetic ${name}`,
       dtype,
+      kvDtype,
       weightBytes: weights.bytes + projectorWeights.bytes,
       textTokens,
       kvBytesPerToken,
@@ -110,7 +108,7 @@ export async function syntheticSubject(
         const source = splicedSource(network, ids, imageTokenId, visual);
         const wanted = generationSettings({}, undefined, { maxNewTokens: newTokens, ignoreEos: true });
         const { timings, newIds } = await generate(device, network, tokenizer, source, wanted, {
-          cacheDtype,
+          cacheDtype: kvDtype,
         });
         return { compose: composed, prefill: timings.prefill, step: timings.decode / (newIds.length - 1) };
       },
