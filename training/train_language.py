@@ -66,7 +66,7 @@ def by_kind(found):
 
 
 def main():
-    parser = arguments("language", __doc__, steps=9000, batch=12, lr=1.5e-3, warmup=200)
+    parser = arguments("language", __doc__, steps=12000, batch=12, lr=1.5e-3, warmup=200)
     parser.set_defaults(eval_every=1000)
     parser.add_argument("--baseline", action="store_true", help="all patch tokens; the run's name becomes `baseline`")
     parser.add_argument("--tokens", default="tokens", help="folder of composed tokens within --runs")
