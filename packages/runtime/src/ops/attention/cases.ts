@@ -182,12 +182,14 @@ export const attentionSuite = suite(attentionOp, [
     start: [33],
   }),
   attentionCase("q8_0, odd head, a bias of all", {
-    tq: 19,
+    tq: 66,
     tk: 23,
     size: 6,
     dtype: "q8_0",
-    bias: [1, 1, 19],
+    bias: [1, 1, 66],
   }),
+  attentionCase("q8_0, head of 80, cross", { tq: 19, tk: 41, size: 80, dtype: "q8_0" }),
+  attentionCase("q8_0, head of 508", { tq: 17, tk: 9, size: 508, dtype: "q8_0" }),
   attentionCase("bias of all, rows and keys masked", {
     batch: 2,
     tq: 33,
