@@ -14,7 +14,7 @@ const example = (n: number) => join(examples, `scene-${n}.jpg`);
 const answers: readonly (readonly [picture: number, question: string, answer: string])[] = [
   [1, "What colour is the heart?", "purple"],
   [2, "What colour is the large cross?", "pink"],
-  [1, "What shape is the pink object?", "square"],
+  [1, "What shape is the purple object?", "heart"],
   [3, "What shape is the red object?", "square"],
   [3, "Is the cyan object small or large?", "large"],
   [4, "Is the star small or large?", "small"],
