@@ -69,6 +69,8 @@ function specOf(
     scale: { domain: [Math.max(0, Math.floor(lowest * 20) / 20), 1], nice: false },
   } as const;
   const x = xAxis(all.map(({ tokens }) => tokens));
+  // a baseline's line may run just above the points; to their right is room for its tokens
+  const place = baselines.length > 0 ? "beside" : "above";
   const colour = {
     field: "policy",
     type: "nominal",
@@ -125,7 +127,7 @@ function specOf(
       },
       ...configurations
         .filter(({ role }) => role === "main")
-        .map((main) => labelLayer(pointOf(main, main.name), main.name, { x, y, colour: ink })),
+        .map((main) => labelLayer(pointOf(main, main.name), main.name, { x, y, colour: ink, place })),
       ...(baselines.length > 0 ? baselineLayers(baselines, x, y) : []),
     ],
   } as TopLevelSpec;
@@ -150,18 +152,24 @@ function xAxis(tokens: readonly number[]) {
   } as const;
 }
 
-/** What a point is, above its interval. */
+/** Where a label stands by its point, and at which of its values. */
+const places = {
+  above: { field: "high", align: "right", baseline: "bottom", dx: 4, dy: -6 },
+  beside: { field: "accuracy", align: "left", baseline: "middle", dx: 10, dy: 0 },
+} as const;
+
+/** What a point is. */
 function labelLayer(
   point: Point,
   name: string,
-  { x, y, colour }: { x: object; y: object; colour: string },
+  { x, y, colour, place }: { x: object; y: object; colour: string; place: keyof typeof places },
 ): object {
   const label = `${name}: ${(100 * point.accuracy).toFixed(1)}%`;
-  const text = { align: "right", baseline: "bottom", dx: 4, dy: -6, fontSize: 13, color: colour };
+  const { field, ...at } = places[place];
   return {
     data: { values: [{ ...point, label }] },
-    mark: { type: "text", ...text },
-    encoding: { x, y: { ...y, field: "high" }, text: { field: "label" } },
+    mark: { type: "text", ...at, fontSize: 13, color: colour },
+    encoding: { x, y: { ...y, field }, text: { field: "label" } },
   };
 }
 
@@ -186,6 +194,7 @@ function baselineLayers(baselines: readonly Point[], x: object, y: object): obje
         x,
         y,
         colour: color,
+        place: "above",
       }),
     ),
   ];
