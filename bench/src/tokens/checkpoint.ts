@@ -6,11 +6,16 @@ import type { CompositionName, Subject, SubjectDTypes } from "./subject.ts";
 
 const question = "What is in the picture?";
 
-/** A Mask-LLaVA checkpoint that is asked about a picture. */
+/** A Mask-LLaVA checkpoint that is asked about a picture; `name` is what reports call it. */
 export async function checkpointSubject(
   device: Device,
   folder: string,
-  { dtype, kvDtype, picture: file }: SubjectDTypes & { readonly picture: string },
+  {
+    name,
+    dtype,
+    kvDtype,
+    picture: file,
+  }: SubjectDTypes & { readonly name: string; readonly picture: string },
 ): Promise<Subject> {
   const picture = await decodeImage(file);
   const model = await MaskLlava.load(device, await FileFolder.open(folder), { dtype });
@@ -27,7 +32,7 @@ export async function checkpointSubject(
       return tokens <= kinds.length ? { tokens } : { tokens, patchGrid: grid };
     };
     return {
-      name: folder,
+      name,
       dtype,
       kvDtype,
       weightBytes,

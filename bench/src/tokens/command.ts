@@ -145,5 +145,6 @@ function open(device: Device, flags: Flags): Promise<Subject> {
   const { synthetic, model = embedded, picture = examplePicture, text: textTokens, dtype = "f16" } = flags;
   const dtypes = { dtype, kvDtype: flags.kvDtype ?? floatDType(dtype) };
   if (synthetic) return syntheticSubject(device, synthetic, { ...dtypes, textTokens });
-  return checkpointSubject(device, model, { ...dtypes, picture });
+  const name = model === embedded ? "embedded checkpoint" : model;
+  return checkpointSubject(device, model, { ...dtypes, name, picture });
 }
