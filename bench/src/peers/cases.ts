@@ -40,7 +40,7 @@ export interface OpenCase extends Recorded {
 
 /** Inputs that are weights: known when a graph is made, for either library to lay out as it likes. */
 const weightNames: Readonly<Record<string, readonly string[]>> = {
-  matmul: ["b", "bias"],
+  matmul: ["b", "bias", "gain", "up"],
   conv2d: ["weight", "bias"],
   embedding: ["table"],
   "layer-norm": ["weight", "bias"],
