@@ -51,11 +51,10 @@ describe.skipIf(process.platform !== "linux")("the launcher", () => {
 
   test("SIGINT that reaches both processes, as from a terminal, lets the work clean up once", async () => {
     const result = await runNode([supervised, "clean-up"], {
+      ownGroup: true,
       onStdout: (text, child) => {
-        const pid = pidIn(text);
-        if (pid === undefined || text.includes("cleaned")) return;
-        process.kill(pid, "SIGINT");
-        child.kill("SIGINT");
+        if (pidIn(text) !== undefined && !text.includes("cleaned"))
+          process.kill(-Number(child.pid), "SIGINT");
       },
     });
     expect(result.stdout).toContain("cleaned up");

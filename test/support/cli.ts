@@ -16,6 +16,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** True: the program leads a process group of its own, as a terminal's foreground job does. */
+  readonly ownGroup?: boolean;
   /** Called with all that is on stdout so far, whenever there is more: for sending signals at the right moment. */
   readonly onStdout?: (text: string, child: ChildProcess) => void;
 }
@@ -37,7 +39,12 @@ export function runProgram(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: "pipe", cwd: options.cwd, env: { ...options.env } });
+    const child = spawn(program, args, {
+      stdio: "pipe",
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: options.ownGroup ?? false,
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,11 +1,13 @@
 import { constants } from "node:os";
+import { tellSupervisor } from "./launch.ts";
 
 /** A terminal's Ctrl-C reaches this process directly and through the launcher; both within this many milliseconds. */
 const echo = 500;
 
 /**
  * A signal that aborts on the first SIGINT or SIGTERM, so that work stops at its next step and cleans up after itself.
- * A second one, later, ends the process at once. Call `release` when the work is done.
+ * A second one, later, ends the process at once. Call `release` when the work is done: work that was interrupted stays
+ * deaf to the echo even then, or the echo of a quickly cleaned-up interrupt would end the process by the signal.
  */
 export function interruptible(): { readonly signal: AbortSignal; release(): void } {
   const controller = new AbortController();
@@ -14,7 +16,9 @@ export function interruptible(): { readonly signal: AbortSignal; release(): void
     if (!controller.signal.aborted) {
       first = performance.now();
       controller.abort(new Error(`interrupted by ${name}`));
-      process.exitCode = 128 + constants.signals[name];
+      const exitCode = 128 + constants.signals[name];
+      process.exitCode = exitCode;
+      tellSupervisor(exitCode);
     } else if (performance.now() - first > echo) {
       process.exit(128 + constants.signals[name]);
     }
@@ -24,6 +28,7 @@ export function interruptible(): { readonly signal: AbortSignal; release(): void
   return {
     signal: controller.signal,
     release() {
+      if (controller.signal.aborted) return;
       process.off("SIGINT", interrupt);
       process.off("SIGTERM", interrupt);
     },

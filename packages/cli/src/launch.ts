@@ -8,6 +8,8 @@ import { LineFilter } from "./line-filter.ts";
 const supervised = "MASK_LLAVA_SUPERVISED";
 /** The file descriptor at which that process finds the terminal, where there is one. */
 const terminalDescriptor = 3;
+/** True in the process that does the work for another one. */
+let isWorker = false;
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
@@ -42,6 +44,7 @@ export function needsSupervision(argv: readonly string[], platform: string): boo
 
 /** Takes the terminal for stderr, and ends when the supervisor is gone without having said so. */
 function becomeWorker(): void {
+  isWorker = true;
   if (isatty(terminalDescriptor)) {
     Object.defineProperty(process, "stderr", {
       value: new WriteStream(terminalDescriptor),
@@ -50,6 +53,15 @@ function becomeWorker(): void {
   }
   process.once("disconnect", () => process.exit(128 + constants.signals.SIGHUP));
   process.channel?.unref();
+}
+
+/**
+ * Says that this process took a signal as a wish to stop and will end with `exitCode` once it has cleaned up. The echo of
+ * that signal may find it so far down in its end that Node no longer listens; then the signal ends it, and the supervisor
+ * knows by this what it would have answered. Nothing happens where there is no supervisor.
+ */
+export function tellSupervisor(exitCode: number): void {
+  if (isWorker && process.connected) process.send?.(exitCode);
 }
 
 async function supervise(bin: string, argv: readonly string[]): Promise<void> {
@@ -65,12 +77,19 @@ async function supervise(bin: string, argv: readonly string[]): Promise<void> {
     (text) => process.stderr.write(text),
   );
   child.stderr?.setEncoding("utf8").on("data", (text: string) => filter.push(text));
+  let announced: number | null = null;
+  child.on("message", (exitCode: number) => {
+    announced = exitCode;
+  });
   const { code, signal } = await ended(child);
   filter.end();
-  for (const name of forwarded) process.off(name, forward);
+  const wasForwarded = (forwarded as readonly (string | null)[]).includes(signal);
   if (code !== null) {
     process.exitCode = code;
-  } else if (signal && (forwarded as readonly string[]).includes(signal)) {
+  } else if (wasForwarded && announced !== null) {
+    process.exitCode = announced;
+  } else if (signal && wasForwarded) {
+    for (const name of forwarded) process.off(name, forward);
     process.kill(process.pid, signal); // So that a shell sees what ended it.
   } else {
     process.stderr.write(
