@@ -22,9 +22,9 @@ export default defineConfig({
     // A process of its own for each file: native code that crashes takes one file with it.
     pool: "forks",
     maxWorkers: 2,
-    // The embedded software adapter does about one GFLOP/s.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // The embedded software adapter does about one GFLOP/s, and may share its cores.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 30_000,
     projects: [
       {

@@ -49,3 +49,12 @@ test.each(["f32", "f16", "q8", "q4"] as const)(
     expect((three - one) / 2).toBeLessThanOrEqual(7);
   },
 );
+
+test("reduced arithmetic rounds the inputs of many rows, and costs a decoded token nothing", async () => {
+  const exact = await Promise.all([dispatches("f16", 1, 1), dispatches("f16", 1, 9)]);
+  device.arithmetic = "reduced";
+  // the inputs of q, k and v; of o; of gate and up; of down
+  expect(await dispatches("f16", 1, 1)).toBe(exact[0]);
+  expect(await dispatches("f16", 1, 9)).toBe((exact[1] as number) + 4);
+  device.arithmetic = "f32";
+});

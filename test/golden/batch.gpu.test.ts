@@ -1,4 +1,4 @@
-import { LanguageModel, Llava, type PromptFamily } from "@mask-llava/models";
+import { type GenerationOptions, LanguageModel, Llava, type PromptFamily } from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
 import { type Device, Random } from "@mask-llava/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -57,16 +57,20 @@ describe.each(["llama-gqa", "llama-tied-llama3", "llama-f16"])("%s", (name) => {
     expect(ended.generations[0]?.[0]?.text).toBe(fixture.json.answer);
   });
 
-  test.each([
-    ["few tokens", { ...greedy, maxNewTokens: 3 }],
+  // what batching does by itself, whatever the decoder
+  const ofAnyDecoder: [string, GenerationOptions][] = [
     [
       "many tokens, so that sequences move to a larger slot",
       { ...greedy, maxNewTokens: 40, ignoreEos: true },
     ],
     ["a repetition penalty", { ...greedy, maxNewTokens: 9, repetitionPenalty: 1.3, ignoreEos: true }],
     ["tokens that are drawn", { maxNewTokens: 12, temperature: 1.5, topK: 30, seed: 5 }],
-    ["a cache of halves", { ...greedy, maxNewTokens: 12, cacheDtype: "f16" as const }],
-    ["a cache of bytes", { ...greedy, maxNewTokens: 12, cacheDtype: "q8" as const }],
+  ];
+  test.each<[string, GenerationOptions & { cacheDtype?: "f16" | "q8" }]>([
+    ["few tokens", { ...greedy, maxNewTokens: 3 }],
+    ...(name === "llama-gqa" ? ofAnyDecoder : []),
+    ["a cache of halves", { ...greedy, maxNewTokens: 12, cacheDtype: "f16" }],
+    ["a cache of bytes", { ...greedy, maxNewTokens: 12, cacheDtype: "q8" }],
   ])("every answer is what a prompt gets alone: %s", async (_, options) => {
     const families = randomFamilies(model.config.vocab_size);
     const { generations, timings } = await model.continueAll(families, options);

@@ -1,3 +1,4 @@
+import { type NetworkArithmetic, networkArithmetics } from "@mask-llava/runtime";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { TopLevelSpec } from "vega-lite";
 import { chartFile, writeChart } from "./chart.ts";
@@ -58,6 +59,17 @@ export function chosen<T extends { readonly name: string }>(
     command.error(`error: --filter ${JSON.stringify(filter)}: no name contains that (--list shows all)`);
   if (list) process.stdout.write(found.map(({ name }) => `${name}\n`).join(""));
   return found;
+}
+
+/** `--arithmetic` of commands that run networks. */
+export interface ArithmeticFlag {
+  readonly arithmetic: NetworkArithmetic;
+}
+
+export function arithmeticOption(): Option {
+  return new Option("--arithmetic <kind>", "of larger products: f32, or inputs rounded to what weights are")
+    .choices(networkArithmetics)
+    .default("f32");
 }
 
 /** Throws where one of the files could not be written, before anything is measured for it. */

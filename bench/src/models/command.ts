@@ -1,5 +1,13 @@
 import { Command } from "commander";
-import { type CommonFlags, checkOutputs, chosen, withCommonFlags, writeOutputs } from "../common/flags.ts";
+import {
+  type ArithmeticFlag,
+  arithmeticOption,
+  type CommonFlags,
+  checkOutputs,
+  chosen,
+  withCommonFlags,
+  writeOutputs,
+} from "../common/flags.ts";
 import { runModels } from "./index.ts";
 import { modelKinds } from "./kinds.ts";
 import { chartOf, csvOf, formatProgress, formatReport } from "./report.ts";
@@ -18,14 +26,16 @@ export function modelsCommand(): Command {
     "Run whole networks on random weights: times, dispatches, pipelines, cold compiles, memory.",
   );
   return withCommonFlags(command, "networks")
+    .addOption(arithmeticOption())
     .addHelpText("after", examples)
-    .action(async (flags: CommonFlags) => {
+    .action(async (flags: CommonFlags & ArithmeticFlag) => {
       const kinds = chosen(modelKinds, flags, command);
       if (flags.list) return;
       await checkOutputs(flags);
       let done = 0;
       const report = await runModels({
         adapter: flags.adapter,
+        arithmetic: flags.arithmetic,
         size: flags.size,
         names: kinds.map(({ name }) => name),
         note: flags.note,

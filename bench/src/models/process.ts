@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { NetworkArithmetic } from "@mask-llava/runtime";
 import type { Conditions } from "../common/conditions.ts";
 import type { Size } from "../common/sizes.ts";
 import type { LoadingSpeed } from "./loading.ts";
@@ -29,6 +30,7 @@ export interface Request<K extends keyof Answers = keyof Answers> {
   /** The network's name, where one is wanted. */
   readonly name?: string;
   readonly adapter: string;
+  readonly arithmetic: NetworkArithmetic;
   readonly size?: Size | undefined;
   readonly note?: string | undefined;
 }

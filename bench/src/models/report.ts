@@ -26,10 +26,10 @@ const columns: readonly Column<ModelRow>[] = [
 const gigabytes = (bytesPerSecond: number): string => `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`;
 
 /** The whole report, for a terminal. */
-export function formatReport({ conditions, size, rows, loading, seconds }: ModelReport): string {
+export function formatReport({ conditions, size, arithmetic, rows, loading, seconds }: ModelReport): string {
   return [
     formatConditions(conditions),
-    `size       ${size}; random weights; a process each, with cold shader caches; "first" is the first run, in which drivers compile`,
+    `size       ${size}; ${arithmetic} arithmetic; random weights; a process each, with cold shader caches; "first" is the first run, in which drivers compile`,
     `loading    ${formatBytes(loading.bytes)} of safetensors at ${gigabytes(loading.load)}; reading the file ${gigabytes(loading.read)}, writeBuffer ${gigabytes(loading.write)}`,
     "",
     formatTable(columns, rows),
@@ -44,12 +44,13 @@ export function formatProgress(row: ModelRow, index: number, count: number): str
 }
 
 /** A row a network. */
-export function csvOf({ conditions, size, rows, loading }: ModelReport): string {
+export function csvOf({ conditions, size, arithmetic, rows, loading }: ModelReport): string {
   const fields: Field<ModelRow>[] = [
     ["network", (r) => r.name],
     ["shape", (r) => r.shape],
     ["size", () => size],
     ["dtype", (r) => r.dtype],
+    ["arithmetic", () => arithmetic],
     ["run_median_ms", (r) => r.run.median],
     ["run_min_ms", (r) => r.run.min],
     ["runs", (r) => r.run.samples],

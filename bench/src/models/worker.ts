@@ -11,6 +11,7 @@ const mebibyte = 2 ** 20;
 
 async function answer(request: Request): Promise<Answers[keyof Answers]> {
   using device = await openNodeDevice({ adapter: request.adapter });
+  device.arithmetic = request.arithmetic;
   const size = request.size ?? defaultSize(device);
   switch (request.wanted) {
     case "conditions":

@@ -5,7 +5,15 @@ import type { Device } from "@mask-llava/runtime";
 import { openNodeDevice } from "@mask-llava/runtime/node";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { conditionsOf } from "../common/conditions.ts";
-import { type CommonFlags, checkOutputs, nonEmpty, withOutputFlags, writeOutputs } from "../common/flags.ts";
+import {
+  type ArithmeticFlag,
+  arithmeticOption,
+  type CommonFlags,
+  checkOutputs,
+  nonEmpty,
+  withOutputFlags,
+  writeOutputs,
+} from "../common/flags.ts";
 import { checkpointSubject } from "./checkpoint.ts";
 import { measureTokens } from "./measure.ts";
 import { chartOf, csvOf, formatReport, type TokenReport } from "./report.ts";
@@ -13,7 +21,7 @@ import { compositions, type Subject } from "./subject.ts";
 import { syntheticSubject } from "./synthetic.ts";
 import { type SyntheticName, syntheticNames } from "./synthetic-shapes.ts";
 
-interface Flags extends CommonFlags {
+interface Flags extends CommonFlags, ArithmeticFlag {
   readonly model?: string;
   readonly picture?: string;
   readonly synthetic?: SyntheticName;
@@ -93,6 +101,7 @@ export function tokensCommand(): Command {
         kvDTypes,
       ),
     )
+    .addOption(arithmeticOption())
     .addHelpText("after", examples)
     .action((flags: Flags) => measure(flags, command));
 }
@@ -108,6 +117,7 @@ async function measure(flags: Flags, command: Command): Promise<void> {
   await checkOutputs(flags);
   const begun = performance.now();
   using device = await openNodeDevice({ adapter: flags.adapter });
+  device.arithmetic = flags.arithmetic;
   const { software } = device.info;
   const conditions = await conditionsOf(device, flags.note);
   using subject = await open(device, flags);
@@ -130,6 +140,7 @@ async function measure(flags: Flags, command: Command): Promise<void> {
     benchmark: "tokens",
     subject: { name, dtype, kvDtype, weightBytes, textTokens, kvBytesPerToken, imageWork },
     plan,
+    arithmetic: flags.arithmetic,
     conditions,
     ...results,
     peakGpu: device.memory().peak,

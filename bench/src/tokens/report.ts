@@ -1,4 +1,4 @@
-import { formatBytes } from "@mask-llava/runtime";
+import { formatBytes, type NetworkArithmetic } from "@mask-llava/runtime";
 import type { TopLevelSpec } from "vega-lite";
 import { type Conditions, formatConditions } from "../common/conditions.ts";
 import { conditionFields, type Field, formatCsv } from "../common/csv.ts";
@@ -16,6 +16,7 @@ export interface TokenReport extends TokenResults {
     readonly imageWork: Readonly<Record<string, number>> | undefined;
   };
   readonly plan: TokenPlan;
+  readonly arithmetic: NetworkArithmetic;
   readonly conditions: Conditions;
   /** GPU bytes at most, weights included. */
   readonly peakGpu: number;
@@ -44,13 +45,13 @@ const columns: readonly Column<TokenRow>[] = [
 
 /** The whole report, for a terminal. */
 export function formatReport(report: TokenReport): string {
-  const { conditions, subject, plan, rows, costs, seconds } = report;
+  const { conditions, subject, plan, arithmetic, rows, costs, seconds } = report;
   const image = Object.entries(subject.imageWork ?? {}).map(
     ([stage, ms]) => `${stage} ${milliseconds(ms)} ms`,
   );
   return [
     formatConditions(conditions),
-    `model      ${subject.name}, ${subject.dtype}, keys and values in ${subject.kvDtype}, ${formatBytes(subject.weightBytes)} of weights`,
+    `model      ${subject.name}, ${subject.dtype}, keys and values in ${subject.kvDtype}, ${formatBytes(subject.weightBytes)} of weights, ${arithmetic} arithmetic`,
     `memory     ${formatMemory(report)}`,
     `prompt     ${subject.textTokens} tokens of text and the visual ones; answers of ${plan.newTokens} tokens; ${plan.rounds} rounds`,
     `picture    ${image.length > 0 ? `${image.join(", ")}; done once, and not in the times below` : "its features are given"}`,
@@ -77,7 +78,7 @@ function formatCost({ composition, of, fit }: TokenCost): string {
 }
 
 /** A row a composition and number of tokens. */
-export function csvOf({ conditions, subject, plan, rows }: TokenReport): string {
+export function csvOf({ conditions, subject, plan, arithmetic, rows }: TokenReport): string {
   const fields: Field<TokenRow>[] = [
     ["composition", (r) => r.composition],
     ["visual_tokens", (r) => r.visualTokens],
@@ -98,6 +99,7 @@ export function csvOf({ conditions, subject, plan, rows }: TokenReport): string 
     ["model", () => subject.name],
     ["dtype", () => subject.dtype],
     ["kv_dtype", () => subject.kvDtype],
+    ["arithmetic", () => arithmetic],
     ...conditionFields(conditions),
   ];
   return formatCsv(fields, rows);

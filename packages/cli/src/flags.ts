@@ -1,4 +1,5 @@
 import { type KvDType, kvDTypes, type WeightDType, weightDTypes } from "@mask-llava/models";
+import { type NetworkArithmetic, networkArithmetics } from "@mask-llava/runtime";
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 const units: Readonly<Record<string, number>> = {
@@ -70,6 +71,8 @@ export interface ModelFlags {
   readonly memory?: number;
   /** Undefined: chosen by the memory budget. */
   readonly dtype?: WeightDType;
+  /** Undefined where a command has no such flag: f32. */
+  readonly arithmetic?: NetworkArithmetic;
   readonly json?: boolean;
   readonly saveTensors?: string;
   readonly profile?: boolean;
@@ -174,11 +177,22 @@ export function addRunFlags(
   type.choices(dtypes);
   return command
     .addOption(dtype ? type.default(dtype) : type)
+    .addOption(arithmeticFlag())
     .addOption(adapterFlag())
     .addOption(memoryFlag())
     .addOption(jsonFlag())
     .addOption(new Option("--profile", "print the GPU time of every op on stderr"))
     .addOption(verboseFlag());
+}
+
+/** `--arithmetic`: what products are made of. */
+function arithmeticFlag(): Option {
+  return new Option(
+    "--arithmetic <kind>",
+    "what larger products are made of: f32, or reduced, which rounds their inputs to what the weights are (f16; 8 bits beside q8 and q4), for GPUs that are faster at it",
+  )
+    .choices(networkArithmetics)
+    .default("f32");
 }
 
 /** `--kv-dtype`: how keys and values are stored. */

@@ -22,6 +22,7 @@ export async function withDevice<T>(
     (await watch.time("adapter", () =>
       openNodeDevice({ adapter, tuned: true, ...(memoryBudget !== undefined && { memoryBudget }) }),
     ));
+  device.arithmetic = flags.arithmetic ?? "f32";
   try {
     io.signal.throwIfAborted();
     const { description, device: name, software } = device.info;
@@ -34,6 +35,7 @@ export async function withDevice<T>(
     return await work(device);
   } finally {
     device.profiler = undefined;
+    device.arithmetic = "f32";
     if (!io.device) device.dispose();
   }
 }
@@ -50,6 +52,7 @@ export async function commonOutput(
   return {
     model: flags.model ?? null,
     dtype: flags.dtype,
+    arithmetic: flags.arithmetic ?? "f32",
     adapter: { name, description, vendor, architecture, software },
     timings: watch.report(),
     memory: { peak, budget: Number.isFinite(budget) ? budget : null },

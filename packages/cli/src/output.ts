@@ -1,5 +1,5 @@
 import type { Box, LoadDType } from "@mask-llava/models";
-import type { DType, OpTime } from "@mask-llava/runtime";
+import type { DType, NetworkArithmetic, OpTime } from "@mask-llava/runtime";
 import type { CocoDocument, Rle } from "./coco/index.ts";
 import type { Point } from "./picture-flags.ts";
 
@@ -19,6 +19,7 @@ export interface CommonOutput {
   readonly model: string | null;
   /** How the weights were held; `stored`: quantised ones as they are in the file. */
   readonly dtype: LoadDType;
+  readonly arithmetic: NetworkArithmetic;
   readonly adapter: AdapterOutput;
   /** Milliseconds that each stage took, and `total`. */
   readonly timings: Readonly<Record<string, number>>;

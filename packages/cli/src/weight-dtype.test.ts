@@ -79,7 +79,7 @@ async function settle(
     signal: new AbortController().signal,
   };
   const device = { memory: () => ({ budget }) } as unknown as Device;
-  const flags = { adapter: "auto", ...(given && { dtype: given }), ...(givenKv && { kvDtype: givenKv }) };
+  const flags = { ...(given && { dtype: given }), ...(givenKv && { kvDtype: givenKv }) };
   const settled = await settleDtype(device, flags, checkpoint, io, choices);
   return { dtype: settled.dtype, kvDtype: settled.kvDtype, stderr };
 }

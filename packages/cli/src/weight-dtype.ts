@@ -37,7 +37,7 @@ export type Settled<F extends Pick<ModelFlags, "dtype">> = F & DTypes;
  * more bits, unless `--kv-dtype` is given. Lines on stderr say where that is not the first of `choices`, and what becomes of
  * quantised weights that cannot stay as they are.
  */
-export async function settleDtype<F extends ModelFlags & Pick<GenerationFlags, "kvDtype">>(
+export async function settleDtype<F extends Pick<ModelFlags, "dtype"> & Pick<GenerationFlags, "kvDtype">>(
   device: Device,
   flags: F,
   folder: Folder,

@@ -38,6 +38,13 @@ export interface DeviceOptions {
   readonly label?: string;
 }
 
+/**
+ * What larger products of networks' linear layers are made of: `f32`, the default, or `reduced`: inputs are rounded to what
+ * the weights are, f16 beside f16 and q8_0 beside quantised ones, for GPUs that multiply those faster.
+ */
+export const networkArithmetics = ["f32", "reduced"] as const;
+export type NetworkArithmetic = (typeof networkArithmetics)[number];
+
 const optionalFeatures = [
   "shader-f16",
   "subgroups",
@@ -124,6 +131,8 @@ export class Device implements Disposable {
   profiler: Profiler | undefined;
   /** Which kernel variants recordings take where not the usual ones. */
   tuning = new Tuning();
+  /** What networks record from now on. Programs that they have recorded and kept stay what they are. */
+  arithmetic: NetworkArithmetic = "f32";
   readonly #storages = new WeakSet<Storage>();
   readonly #lost: Promise<never>;
   #failure: RuntimeError | undefined;

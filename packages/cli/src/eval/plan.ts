@@ -84,14 +84,24 @@ export async function rowsOf(
   flags: EvalFlags,
   signal: AbortSignal,
 ): Promise<Row[]> {
-  const { suffix = "", maxNewTokens = null, dtype, kvDtype, answers } = flags;
+  const { suffix = "", maxNewTokens = null, dtype, kvDtype, arithmetic, answers } = flags;
+  const rounded = arithmetic === "reduced"; // else as the files of answers say that were begun before there was a choice
   const probe = probeSet?.fingerprint ?? null;
   const rows: Row[] = [];
   for (const { model, folder, configurations } of planned) {
     const checkpoint = answers === undefined ? "" : await folderFingerprint(folder, signal);
     for (const configuration of configurations) {
       const { name, role, tokens, dropPolicy, compose } = configuration;
-      const said = { role, compose, suffix, maxNewTokens, dtype, kvDtype, probe };
+      const said = {
+        role,
+        compose,
+        suffix,
+        maxNewTokens,
+        dtype,
+        kvDtype,
+        probe,
+        ...(rounded && { arithmetic }),
+      };
       const settings = fingerprint(JSON.stringify(said));
       const mark = {
         dataset: dataset.fingerprint,

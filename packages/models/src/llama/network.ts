@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from "@mask-llava/runtime";
 import type { Weights } from "../checkpoint/index.ts";
-import { Linear, StackedLinear } from "../nn/index.ts";
+import { arithmeticOf, Linear, StackedLinear } from "../nn/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { RopeTable } from "./rope-table.ts";
@@ -82,7 +82,8 @@ class LlamaBlock {
     const h = normedInput(cmd, y, { gain: this.postNorm, eps }, [this.gate.weight, this.up.weight]); // [B, T, D]
     const matrices = { gate: this.gate.weight, up: this.up.weight };
     const biases = { gateBias: this.gate.bias, upBias: this.up.bias };
-    const gated = gatedLinear(cmd, h, { ...matrices, ...biases }, activation); // act(gate) · up [B, T, F]
+    const arithmetic = arithmeticOf(cmd, h.x, Object.values(matrices));
+    const gated = gatedLinear(cmd, h, { ...matrices, ...biases }, activation, arithmetic); // act(gate) · up [B, T, F]
     return this.down.forward(cmd, gated, { residual: y }); // [B, T, D]
   }
 }

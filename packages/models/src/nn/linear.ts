@@ -1,5 +1,6 @@
 import { type LinearOptions, linear, type Recorder, type Tensor } from "@mask-llava/runtime";
 import type { WeightRole, Weights } from "../checkpoint/index.ts";
+import { arithmeticOf } from "./arithmetic.ts";
 
 /** y = activation(x Wᵀ + b) + residual; the weight in the checkpoint's dtype, the bias in f32. */
 export class Linear {
@@ -25,7 +26,9 @@ export class Linear {
     return new Linear(weight, bias ? w.take("bias", [outputs], { dtype: "f32" }) : undefined);
   }
 
-  forward(cmd: Recorder, x: Tensor, options: Omit<LinearOptions, "bias"> = {}): Tensor {
-    return linear(cmd, x, this.weight, { ...options, bias: this.bias }); // [.., N]
+  /** [.., K] -> [.., N]; rounds x as the device's `arithmetic` says. */
+  forward(cmd: Recorder, x: Tensor, options: Omit<LinearOptions, "bias" | "arithmetic"> = {}): Tensor {
+    const arithmetic = arithmeticOf(cmd, x, [this.weight]);
+    return linear(cmd, x, this.weight, { ...options, arithmetic, bias: this.bias }); // [.., N]
   }
 }

@@ -5,7 +5,7 @@ import type { Tensor } from "../../tensor.ts";
 import { mul } from "../binary/index.ts";
 import { rmsNorm } from "../rms-norm/index.ts";
 import { siluMul } from "../silu-mul/index.ts";
-import { linear, matmulOp, type RmsNorm } from "./index.ts";
+import { type Arithmetic, linear, matmulOp, operandOf, type RmsNorm } from "./index.ts";
 import type { MatmulInputs } from "./spec.ts";
 
 /** Whether the kernel that would multiply A by B anyway also norms A, or gates the product by `up`, on the way. */
@@ -46,19 +46,24 @@ export interface GatedWeights {
   readonly upBias?: Tensor | undefined;
 }
 
-/** activation(x gateᵀ) · (x upᵀ), the inside of a gated MLP (Shazeer 2020), in one dispatch where kernels can. [.., K] -> [.., N] */
+/**
+ * activation(x gateᵀ) · (x upᵀ), the inside of a gated MLP (Shazeer 2020). [.., K] -> [.., N]. With the default `arithmetic`
+ * it is one dispatch where kernels can.
+ */
 export function gatedLinear(
   cmd: Recorder,
   { x, norm }: NormedInput,
   { gate, up, gateBias, upBias }: GatedWeights,
   activation: Activation,
+  arithmetic: Arithmetic = "f32",
 ): Tensor {
-  const alike = gate.dtype === up.dtype && !gateBias && !upBias;
+  const alike = arithmetic === "f32" && gate.dtype === up.dtype && !gateBias && !upBias;
   if (alike && fuses(cmd, { a: x, b: gate }, { gain: norm?.gain, up })) {
     const inputs = { a: x, b: gate, up, gain: norm?.gain, bias: undefined, residual: undefined };
     return cmd.call1(matmulOp, inputs, { transposeB: true, activation, scale: 1, eps: norm?.eps ?? 0 });
   }
-  const raised = linear(cmd, x, up, { norm, bias: upBias }); // [.., N]
-  if (activation === "silu") return siluMul(cmd, linear(cmd, x, gate, { norm, bias: gateBias }), raised);
-  return mul(cmd, linear(cmd, x, gate, { norm, bias: gateBias, activation }), raised);
+  const a = operandOf(cmd, x, arithmetic); // [.., K]
+  const raised = linear(cmd, a, up, { norm, bias: upBias }); // [.., N]
+  if (activation === "silu") return siluMul(cmd, linear(cmd, a, gate, { norm, bias: gateBias }), raised);
+  return mul(cmd, linear(cmd, a, gate, { norm, bias: gateBias, activation }), raised);
 }

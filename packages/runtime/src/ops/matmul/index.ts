@@ -105,7 +105,9 @@ export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: Linear
   return cmd.call1(matmulOp, inputs, { transposeB: true, activation, scale, eps: norm?.eps ?? 0 });
 }
 
-function operandOf(cmd: Recorder, x: Tensor, arithmetic: Arithmetic): Tensor {
+/** x as `linear` takes it for `arithmetic`, for several products of one input: they then find nothing left to round. */
+export function operandOf(cmd: Recorder, x: Tensor, arithmetic: Arithmetic): Tensor {
+  if (x.dtype !== "f32") return x;
   if (arithmetic === "integer") return quantized(cmd, x, "q8_0");
   const many = x.size > mostVectors * (x.shape.at(-1) ?? 1);
   return arithmetic === "f16" && many ? cast(cmd, x, "f16", { finite: true }) : x;

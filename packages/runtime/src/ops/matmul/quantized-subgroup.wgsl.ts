@@ -13,6 +13,7 @@ import {
   quantizedUniforms,
 } from "./quantized-dispatches.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { fastestRows, type SubgroupRows, subgroupRows } from "./subgroup-rows.ts";
 import { unroll } from "./unroll.ts";
 
 const columns = 4;
@@ -156,11 +157,11 @@ function runs(inputs: MatmulInputs, caps: { subgroups: boolean; subgroupSize: nu
 }
 
 /** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */
-function subgroupVariant(rows: number): Variant<MatmulInputs, MatmulParams> {
+function subgroupVariant(rows: SubgroupRows): Variant<MatmulInputs, MatmulParams> {
   return {
     name: `quantized-subgroup-${rows}`,
     supports: (inputs, _, caps) => runs(inputs, caps),
-    prefers: (inputs, params) => rows === 8 || matmulShape(inputs, params).m > 16,
+    prefers: (inputs, params) => rows === fastestRows(matmulShape(inputs, params).m),
     build(context) {
       const { subgroupSize } = context.caps;
       return quantizedDispatches(
@@ -188,4 +189,4 @@ export const quantizedSubgroupMatvecVariant: Variant<MatmulInputs, MatmulParams>
   },
 };
 
-export const quantizedSubgroupVariants = [subgroupVariant(32), subgroupVariant(8)];
+export const quantizedSubgroupVariants = subgroupRows.map(subgroupVariant);

@@ -6,6 +6,7 @@ import { type MatmulKernel, matmulDispatches, matmulUniforms, vec4Aligned } from
 import { epilogueBindings, epilogueWgsl } from "./epilogue.wgsl.ts";
 import { operand, withinK } from "./operand.wgsl.ts";
 import { type MatmulInputs, type MatmulParams, matmulShape } from "./spec.ts";
+import { fastestRows, type SubgroupRows, subgroupRows } from "./subgroup-rows.ts";
 import { unroll } from "./unroll.ts";
 
 interface Spec {
@@ -79,13 +80,13 @@ ${unroll(rows - 1, (r) => `s${r} = s${r + 1};`)}
 }
 
 /** Unaligned loads are what 32 rows wait for and what takes 1 s to compile: 8 rows are as fast there, in half of that. */
-function rowsFor(inputs: MatmulInputs, params: MatmulParams): number[] {
+function rowsFor(inputs: MatmulInputs, params: MatmulParams): readonly SubgroupRows[] {
   const { a, b } = vec4Aligned(inputs, params);
-  return a && b ? [32, 8] : [8];
+  return a && b ? subgroupRows : [8];
 }
 
 /** For fixed subgroups of 4 or 8 lanes, which are those of software adapters. */
-function subgroupVariant(storage: FloatStorage, rows: number): Variant<MatmulInputs, MatmulParams> {
+function subgroupVariant(storage: FloatStorage, rows: SubgroupRows): Variant<MatmulInputs, MatmulParams> {
   return {
     name: `subgroup-${rows}-${storage}`,
     supports: (inputs, params, caps) =>
@@ -93,7 +94,7 @@ function subgroupVariant(storage: FloatStorage, rows: number): Variant<MatmulInp
       rowsFor(inputs, params).includes(rows) &&
       (caps.subgroupSize === 4 || caps.subgroupSize === 8) &&
       floatStorages(inputs.b.dtype, caps).includes(storage),
-    prefers: (inputs, params) => rows === 8 || matmulShape(inputs, params).m > 16,
+    prefers: (inputs, params) => rows === fastestRows(matmulShape(inputs, params).m, rowsFor(inputs, params)),
     build(context) {
       const { inputs, params, caps } = context;
       const { subgroupSize } = caps;
@@ -111,7 +112,6 @@ function subgroupVariant(storage: FloatStorage, rows: number): Variant<MatmulInp
 
 const storages: FloatStorage[] = ["f32", "packed"];
 
-export const subgroupVariants = storages.flatMap((storage) => [
-  subgroupVariant(storage, 32),
-  subgroupVariant(storage, 8),
-]);
+export const subgroupVariants = storages.flatMap((storage) =>
+  subgroupRows.map((rows) => subgroupVariant(storage, rows)),
+);
