@@ -1,5 +1,5 @@
 import { type Arithmetic, type Device, linear } from "@mask-llava/runtime";
-import { compare, Random, upload } from "@mask-llava/runtime/conformance";
+import { Random, upload } from "@mask-llava/runtime/conformance";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openTestDevice } from "./support/device.ts";
 
@@ -31,8 +31,8 @@ async function product(
   return { values, ops: program.steps.map(({ op }) => op) };
 }
 
-test("f16 errs by no more than the rounding of x", async () => {
-  const x = new Random(1).normals([9, k]);
+test.each([9, 2])("f16 errs by no more than the rounding of x, %i rows", async (rows) => {
+  const x = new Random(1).normals([rows, k]);
   const { values, ops } = await product(x, "f16");
   expect(ops).toEqual(["cast", "matmul"]);
   for (const [i, value] of values.entries()) {
@@ -51,16 +51,9 @@ test("f16 errs by no more than the rounding of x", async () => {
   }
 });
 
-test("f16 keeps finite what is beyond its range, and a few rows as they are", async () => {
+test("f16 keeps finite what is beyond its range", async () => {
   const x = new Random(1).normals([9, k]);
   for (const [i, large] of [1e5, -3e38, 65520].entries()) x.data[i * k + 7 * i] = large;
   const { values } = await product(x, "f16");
   expect(values.every(Number.isFinite)).toBe(true);
-
-  const few = new Random(4).normals([4, k]);
-  const exact = await product(few, "f32");
-  const same = await product(few, "f16");
-  expect(same.ops).toEqual(["matmul"]);
-  const expected = { shape: [4, n], dtype: "f32", data: Float64Array.from(exact.values) } as const;
-  expect(compare(same.values, expected, { abs: 0, rel: 0 }).ok).toBe(true);
 });

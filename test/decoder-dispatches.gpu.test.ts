@@ -19,8 +19,8 @@ afterAll(() => {
   device.dispose();
 });
 
-/** Dispatches of a step of `batch` sequences through so many layers. */
-async function dispatches(dtype: WeightDType, layers: number, batch: number): Promise<number> {
+/** Dispatches of a step of `batch` sequences, of so many tokens each, through so many layers. */
+async function dispatches(dtype: WeightDType, layers: number, batch: number, tokens = 1): Promise<number> {
   const config = llamaConfigSchema.parse({
     ...{ hidden_size: 128, intermediate_size: 352, num_hidden_layers: layers, num_attention_heads: 4 },
     ...{ num_key_value_heads: 2, vocab_size: 96, max_position_embeddings: 2048, rms_norm_eps: 1e-5 },
@@ -32,7 +32,10 @@ async function dispatches(dtype: WeightDType, layers: number, batch: number): Pr
   await weights.load();
   const cache = new KvCache(device, config, { capacity: 704, batch, dtype: "f32" });
   using start = device.tensor({ shape: [batch], dtype: "u32" }, new Uint32Array(batch).fill(11));
-  using ids = device.tensor({ shape: [batch, 1], dtype: "u32" }, new Uint32Array(batch).fill(3));
+  using ids = device.tensor(
+    { shape: [batch, tokens], dtype: "u32" },
+    new Uint32Array(batch * tokens).fill(3),
+  );
   const cmd = device.record("step");
   const { lastHiddenState } = network.forward(cmd, network.embed(cmd, ids), cache, start);
   using program = await cmd.finish({ outputs: [lastHiddenState] });
@@ -50,11 +53,18 @@ test.each(["f32", "f16", "q8", "q4"] as const)(
   },
 );
 
-test("reduced arithmetic rounds the inputs of many rows, and costs a decoded token nothing", async () => {
-  const exact = await Promise.all([dispatches("f16", 1, 1), dispatches("f16", 1, 9)]);
+test("reduced arithmetic rounds the inputs of several tokens, and costs a decoded token nothing", async () => {
+  const sizes = [
+    [1, 1],
+    [9, 1],
+    [16, 1],
+    [1, 9],
+  ] as const;
+  const all = () => Promise.all(sizes.map(([batch, tokens]) => dispatches("f16", 1, batch, tokens)));
+  const exact = await all();
   device.arithmetic = "reduced";
-  // the inputs of q, k and v; of o; of gate and up; of down
-  expect(await dispatches("f16", 1, 1)).toBe(exact[0]);
-  expect(await dispatches("f16", 1, 9)).toBe((exact[1] as number) + 4);
+  const reduced = await all();
   device.arithmetic = "f32";
+  // the inputs of q, k and v; of o; of gate and up; of down
+  expect(reduced.map((count, i) => count - (exact[i] as number))).toEqual([0, 0, 0, 4]);
 });

@@ -1,4 +1,11 @@
-import { type Capabilities, Device, type HostTensor, openDevice } from "@mask-llava/runtime";
+import {
+  type Capabilities,
+  Device,
+  type DeviceLimits,
+  type HostTensor,
+  limitNames,
+  openDevice,
+} from "@mask-llava/runtime";
 import { Random, suites, upload } from "@mask-llava/runtime/conformance";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { create } from "webgpu";
@@ -10,7 +17,8 @@ import { create } from "webgpu";
 const matrices = (M: number, N: number, K: number): Partial<Capabilities> => ({
   subgroupMatrix: [{ componentType: "f16", resultComponentType: "f32", M, N, K }],
 });
-const kinds: Record<string, Partial<Capabilities>> = {
+/** Kinds of GPU; `least`: with no more than the limits that every WebGPU device has. */
+const kinds: Record<string, Partial<Capabilities> & { readonly least?: boolean }> = {
   "subgroups of 32, f16, matrices": { subgroupSize: 32, ...matrices(16, 16, 16) },
   "subgroups of 64, f16, matrices": { subgroupSize: 64, ...matrices(16, 8, 16) },
   "subgroups of 64": { subgroupSize: 64, f16: false },
@@ -23,24 +31,56 @@ const kinds: Record<string, Partial<Capabilities>> = {
     f16: false,
     packedDot: false,
   },
+  "the least limits, subgroups of 32, f16": { least: true, subgroupSize: 32 },
+  "the least limits, subgroups of 128": { least: true, subgroupSize: 128, f16: false },
+  "the least limits, no subgroups, no f16": {
+    least: true,
+    subgroups: false,
+    subgroupSize: 0,
+    f16: false,
+    packedDot: false,
+  },
 };
 
 let base: Device;
+let least: Device;
 beforeAll(async () => {
   const gpu = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
-  const adapter = await gpu.requestAdapter();
-  if (!adapter) throw new Error("Dawn has no null backend");
-  base = await openDevice(gpu, adapter);
+  const adapter = async () => {
+    const found = await gpu.requestAdapter();
+    if (!found) throw new Error("Dawn has no null backend");
+    return found;
+  };
+  base = await openDevice(gpu, await adapter());
+  least = await leastDevice(base, await adapter());
 });
-afterAll(() => base.dispose());
+afterAll(() => {
+  base.dispose();
+  least.dispose();
+});
+
+/** `base` with the limits that a device has which asked for none. */
+async function leastDevice({ gpu, gpuDevice, info, caps }: Device, adapter: GPUAdapter): Promise<Device> {
+  const requiredFeatures = [...gpuDevice.features] as GPUFeatureName[];
+  const device = await adapter.requestDevice({ requiredFeatures });
+  const limits = Object.fromEntries(limitNames.map((name) => [name, device.limits[name]]));
+  return new Device(
+    gpu,
+    device,
+    info,
+    { ...caps, limits: limits as unknown as DeviceLimits },
+    Number.POSITIVE_INFINITY,
+  );
+}
 
 const compiled = new Set<string>();
 
 describe.each(Object.keys(kinds))("%s", (kind) => {
   let device: Device;
   beforeAll(() => {
-    const { gpu, gpuDevice, info, caps } = base;
-    device = new Device(gpu, gpuDevice, info, { ...caps, ...kinds[kind] }, Number.POSITIVE_INFINITY);
+    const { least: isLeast, ...own } = kinds[kind] ?? {};
+    const { gpu, gpuDevice, info, caps } = isLeast ? least : base;
+    device = new Device(gpu, gpuDevice, info, { ...caps, ...own }, Number.POSITIVE_INFINITY);
   });
   test.each(suites.map((s) => [s.op.name, s] as const))("%s", async (_, { op, cases }) => {
     for (const testCase of cases.filter((c) => !c.benchOnly)) {

@@ -1,4 +1,12 @@
-import { type GenerationOptions, LanguageModel, Llava, type PromptFamily } from "@mask-llava/models";
+import {
+  type Folder,
+  type GenerationOptions,
+  LanguageModel,
+  Llava,
+  MemorySource,
+  type PromptFamily,
+  requireJson,
+} from "@mask-llava/models";
 import { decodeImage } from "@mask-llava/models/node";
 import { type Device, Random } from "@mask-llava/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -125,4 +133,46 @@ describe("llava-default", () => {
       model.askAll(picture, prompts, { ...options, signal: AbortSignal.abort() }),
     ).rejects.toMatchObject({ code: "CANCELLED" });
   });
+
+  test("the image id may lie beyond the vocabulary, as in GGUF files of decoders that have none", async () => {
+    const fixture = await Fixture.open("llava-default");
+    using model = await Llava.load(device, await withImageIdBeyond(fixture.folder));
+    const { imageTokenId, text_config } = model.config;
+    expect(imageTokenId).toBe(text_config.vocab_size);
+    const picture = await decodeImage(fixture.file(fixture.json.pictures[0] as string));
+    const prompts = await model.promptsFor(["What is it?", "How many?"], 1);
+    const options = { ...greedy, maxNewTokens: 4, ignoreEos: true };
+    const { answers } = await model.askAll(picture, prompts, options);
+    for (const [i, prompt] of prompts.entries()) {
+      const alone = await model.ask({ pictures: [picture], prompt }, options);
+      expect(answers[i]).toMatchObject({ inputIds: alone.inputIds, newIds: alone.newIds });
+    }
+    const text = { prompts: [[1, imageTokenId, 5]], imageTokenId };
+    using decoder = await LanguageModel.load(device, fixture.folder);
+    await expect(decoder.continueAll([text], options)).rejects.toMatchObject({ code: "PROMPT" });
+  });
 });
+
+/** A LLaVA folder whose `<image>` follows the last id that the decoder has an embedding for. */
+async function withImageIdBeyond(folder: Folder): Promise<Folder> {
+  const changed = new Map<string, Uint8Array>();
+  const change = async (name: string, edit: (json: Record<string, unknown>) => object) => {
+    const json = (await requireJson(folder, name)) as Record<string, unknown>;
+    changed.set(name, new TextEncoder().encode(JSON.stringify({ ...json, ...edit(json) })));
+  };
+  let id = 0;
+  await change("config.json", ({ text_config }) => {
+    id = (text_config as { vocab_size: number }).vocab_size;
+    return { image_token_index: id };
+  });
+  await change("tokenizer.json", ({ added_tokens }) => ({
+    added_tokens: (added_tokens as { content: string }[]).map((token) =>
+      token.content === "<image>" ? { ...token, id } : token,
+    ),
+  }));
+  const open = async (name: string) => {
+    const bytes = changed.get(name);
+    return bytes ? new MemorySource(name, bytes) : folder.open(name);
+  };
+  return { name: folder.name, open };
+}

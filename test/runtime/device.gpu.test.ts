@@ -37,6 +37,17 @@ test("a program over the budget is refused whole and leaks nothing", async () =>
   expect(device.buffers.live().length).toBe(1);
 });
 
+test("a program is refused for what its buffers take, which is more than is in them", async () => {
+  // 320 bytes take 512: those of three intermediates and of x would fit
+  const device = await openDeviceForTest({ memoryBudget: 4 * 320 + 512 });
+  using x = upload(device, random.normals([80]));
+  const cmd = device.record("rounded up");
+  let h: Tensor = x;
+  for (let i = 0; i < 3; i++) h = cmd.keep(add(cmd, h, x));
+  await expect(cmd.finish({ outputs: [h] })).rejects.toThrow(/program rounded up \(\d intermediates\)/);
+  expect(device.buffers.live().length).toBe(1);
+});
+
 test("cached buffers make room instead of failing", async () => {
   const device = await openDeviceForTest({ memoryBudget: 2 ** 20 });
   for (let i = 1; i < 40; i++) device.tensor({ shape: [i * 1000], dtype: "f32" }).dispose();

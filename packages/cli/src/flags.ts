@@ -189,7 +189,7 @@ export function addRunFlags(
 function arithmeticFlag(): Option {
   return new Option(
     "--arithmetic <kind>",
-    "what larger products are made of: f32, or reduced, which rounds their inputs to what the weights are (f16; 8 bits beside q8 and q4), for GPUs that are faster at it",
+    "what the products of prompts and pictures are made of: f32, or reduced, which rounds their inputs to what the weights are (f16; 8 bits beside q8 and q4), for GPUs that are faster at it",
   )
     .choices(networkArithmetics)
     .default("f32");

@@ -23,6 +23,11 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
+/** Bytes that a buffer for `bytes` takes. */
+export function bufferSize(bytes: number): number {
+  return bytes <= largestCached ? sizeClass(bytes) : Math.ceil(bytes / smallest) * smallest;
+}
+
 /**
  * Owns every GPU buffer of a device: size classes with a free list, a list of what is live (and for whom), and a budget
  * that is checked before the driver is asked, since drivers grant more than there is.
@@ -45,8 +50,7 @@ export class BufferPool {
 
   /** A buffer of at least `bytes`; its content is undefined. */
   allocate(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
-    const pooled = bytes <= largestCached;
-    const size = pooled ? sizeClass(bytes) : Math.ceil(bytes / smallest) * smallest;
+    const size = bufferSize(bytes);
     const key = `${usage}:${size}`;
     let buffer = this.#free.get(key)?.pop();
     if (buffer) {
@@ -70,7 +74,10 @@ export class BufferPool {
     return buffer;
   }
 
-  /** Throws OutOfMemoryError unless `bytes` more fit into the budget; drops cached buffers to make room. */
+  /**
+   * Throws OutOfMemoryError unless `bytes` more fit into the budget; drops cached buffers to make room. For several buffers:
+   * the sum of each one's `bufferSize`.
+   */
   require(bytes: number, label: string): void {
     if (this.#liveBytes + bytes > this.budget)
       throw new OutOfMemoryError(label, bytes, this.#liveBytes, this.budget);

@@ -39,8 +39,11 @@ export interface DeviceOptions {
 }
 
 /**
- * What larger products of networks' linear layers are made of: `f32`, the default, or `reduced`: inputs are rounded to what
- * the weights are, f16 beside f16 and q8_0 beside quantised ones, for GPUs that multiply those faster.
+ * What products of networks' linear layers are made of: `f32`, the default, or `reduced`: inputs of several positions (a
+ * prompt's or a picture's, not a token that is decoded) are rounded to what the weights are, f16 beside f16 and q8_0 beside
+ * quantised ones, for GPUs that multiply those faster. How much is computed side by side does not decide. A batch runs what
+ * prompts share and their endings apart, though: a share of one token stays f32, and a prompt of one token is rounded with
+ * what pads it, so that such an answer differs by rounding from the one that its prompt gets alone.
  */
 export const networkArithmetics = ["f32", "reduced"] as const;
 export type NetworkArithmetic = (typeof networkArithmetics)[number];

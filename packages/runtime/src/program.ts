@@ -1,3 +1,4 @@
+import { bufferSize } from "./buffers.ts";
 import type { Device, HostArray } from "./device.ts";
 import { DisposedError, RuntimeError } from "./errors.ts";
 import { packUniforms } from "./kernel.ts";
@@ -299,7 +300,7 @@ export async function buildProgram(device: Device, recording: Recording): Promis
   const buffers: GPUBuffer[] = [];
   try {
     device.buffers.require(
-      plan.slotBytes.reduce((a, b) => a + b, 0),
+      plan.slotBytes.reduce((sum, bytes) => sum + bufferSize(bytes), 0),
       `program ${name} (${plan.slotBytes.length} intermediates)`,
     );
     for (const bytes of plan.slotBytes)

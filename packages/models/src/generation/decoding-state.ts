@@ -1,4 +1,5 @@
 import { advance, type Device, type Recorder, sample, settingsCount, type Tensor } from "@mask-llava/runtime";
+import { allOrNone } from "../nn/index.ts";
 import type { GenerationSettings } from "../text/index.ts";
 
 /** A sequence whose next token is to be chosen. */
@@ -45,27 +46,36 @@ export class DecodingState implements Disposable {
     options: { readonly capacity: number; readonly batch?: number },
   ) {
     const { capacity, batch = 1 } = options;
-    const words = (label: string, shape: number[], values?: readonly number[]) =>
-      device.tensor({ shape, dtype: "u32", label: `decoding.${label}` }, values && Uint32Array.from(values));
     const { doSample, temperature, topK, topP, minP, repetitionPenalty, eosTokenIds } = settings;
     this.#device = device;
     this.#batch = batch;
     this.#capacity = capacity;
     this.#draw = doSample;
     this.#penalty = repetitionPenalty !== 1;
-    this.last = words("last", [batch]);
-    this.position = words("position", [batch]);
-    this.history = words("history", [batch, capacity]);
-    this.#tensors = {
-      length: words("length", [batch]),
-      random: words("random", [batch, 2]),
-      done: words("done", [batch]),
-      eos: words("eos", [Math.max(1, eosTokenIds.length)], eosTokenIds.length ? eosTokenIds : [0xfffffffe]),
-      settings: device.tensor(
-        { shape: [settingsCount], dtype: "f32", label: "decoding.settings" },
-        Float32Array.of(temperature, topK, topP, minP, repetitionPenalty),
-      ),
-    };
+    const eos = eosTokenIds.length ? eosTokenIds : [0xfffffffe];
+    const { last, position, history, ...tensors } = allOrNone((own) => {
+      const words = (label: string, shape: number[], values?: Uint32Array) =>
+        own(device.tensor({ shape, dtype: "u32", label: `decoding.${label}` }, values));
+      return {
+        last: words("last", [batch]),
+        position: words("position", [batch]),
+        history: words("history", [batch, capacity]),
+        length: words("length", [batch]),
+        random: words("random", [batch, 2]),
+        done: words("done", [batch]),
+        eos: words("eos", [eos.length], Uint32Array.from(eos)),
+        settings: own(
+          device.tensor(
+            { shape: [settingsCount], dtype: "f32", label: "decoding.settings" },
+            Float32Array.of(temperature, topK, topP, minP, repetitionPenalty),
+          ),
+        ),
+      };
+    });
+    this.last = last;
+    this.position = position;
+    this.history = history;
+    this.#tensors = tensors;
   }
 
   /** Sets the first rows to sequences, at most as many as there are rows. */

@@ -1,4 +1,12 @@
-import { byteLength, type Device, type DType, type Tensor, type TensorSpec } from "@mask-llava/runtime";
+import {
+  bufferSize,
+  byteLength,
+  type Device,
+  type DType,
+  type Tensor,
+  type TensorSpec,
+} from "@mask-llava/runtime";
+import { allOrNone } from "../nn/index.ts";
 import type { LlamaConfig } from "./config.ts";
 
 /** How keys and values are stored, from the most to the least memory. `q8` is q8_0: bytes, and a scale for each 32 of a head. */
@@ -37,15 +45,23 @@ export class KvCache implements Disposable {
     const { capacity, batch = 1 } = options;
     this.batch = batch;
     this.capacity = capacity;
-    device.buffers.require(KvCache.bytes(config, options), `the KV cache for ${capacity} positions`);
+    const { num_hidden_layers: layers } = config;
     const spec = layerSpec(config, options);
-    const make = (kind: string) => (_: unknown, i: number) =>
-      device.tensor({ ...spec, label: `kv-cache.${i}.${kind}` });
-    this.keys = Array.from({ length: config.num_hidden_layers }, make("keys"));
-    this.values = Array.from({ length: config.num_hidden_layers }, make("values"));
+    const bytes = 2 * layers * bufferSize(byteLength(spec));
+    device.buffers.require(bytes, `the KV cache for ${capacity} positions`);
+    const { keys, values } = allOrNone((own) => {
+      const make = (kind: string) => (_: unknown, i: number) =>
+        own(device.tensor({ ...spec, label: `kv-cache.${i}.${kind}` }));
+      return {
+        keys: Array.from({ length: layers }, make("keys")),
+        values: Array.from({ length: layers }, make("values")),
+      };
+    });
+    this.keys = keys;
+    this.values = values;
   }
 
-  /** GPU memory that a cache takes. */
+  /** Bytes of a cache's elements; the pool rounds each tensor up. */
   static bytes(config: LlamaConfig, options: KvCacheOptions): number {
     return 2 * config.num_hidden_layers * byteLength(layerSpec(config, options));
   }

@@ -4,7 +4,6 @@ import {
   gatedLinear,
   linear,
   type NormedInput,
-  normedInput,
   type Recorder,
   rmsNorm,
   ropeAppend,
@@ -12,7 +11,7 @@ import {
   type Tensor,
 } from "@mask-llava/runtime";
 import type { Weights } from "../checkpoint/index.ts";
-import { arithmeticOf, Linear, StackedLinear } from "../nn/index.ts";
+import { arithmeticOf, Linear, normedLayerInput, StackedLinear } from "../nn/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { RopeTable } from "./rope-table.ts";
@@ -77,9 +76,9 @@ class LlamaBlock {
 
   forward(cmd: Recorder, x: Tensor, past: Past): Tensor {
     const { rms_norm_eps: eps, hidden_act: activation } = this.config;
-    const before = normedInput(cmd, x, { gain: this.inputNorm, eps }, this.attention.qkv.weights); // [B, T, D]
+    const before = normedLayerInput(cmd, x, { gain: this.inputNorm, eps }, this.attention.qkv.weights); // [B, T, D]
     const y = this.attention.forward(cmd, before, x, past); // x + Attn(RMS(x)) [B, T, D]
-    const h = normedInput(cmd, y, { gain: this.postNorm, eps }, [this.gate.weight, this.up.weight]); // [B, T, D]
+    const h = normedLayerInput(cmd, y, { gain: this.postNorm, eps }, [this.gate.weight, this.up.weight]); // [B, T, D]
     const matrices = { gate: this.gate.weight, up: this.up.weight };
     const biases = { gateBias: this.gate.bias, upBias: this.up.bias };
     const arithmetic = arithmeticOf(cmd, h.x, Object.values(matrices));

@@ -1,6 +1,7 @@
 import { CancelledError, type Device, formatSpec, Tensor } from "@mask-llava/runtime";
 import type { PatchGrid } from "../clip/index.ts";
 import type { Size } from "../images/index.ts";
+import { allOrNone } from "../nn/index.ts";
 import type { LinearizedImage } from "./linearize.ts";
 import type { ResamplingTensors } from "./maps.ts";
 import { type BatchContext, type BatchResult, bytesPerMask, MaskBatch } from "./mask-batch.ts";
@@ -132,28 +133,27 @@ function inversionOf(
 /** Resampling between patches and pixels of a size, on the GPU. */
 export class SharedTensors implements Disposable {
   readonly tensors: { readonly resampling: ResamplingTensors; readonly area: Tensor };
-  readonly #owned: Tensor[] = [];
 
   constructor({ device, grid, patch }: InversionContext, size: Size) {
     const { rows, columns, area } = mapResampling(grid, patch, size);
-    const own = (label: string, shape: readonly number[], data: Float32Array): Tensor => {
-      const tensor = device.tensor({ shape, dtype: "f32", label }, data);
-      this.#owned.push(tensor);
-      return tensor;
-    };
-    this.tensors = {
-      area: own("area", [area.length], area),
-      resampling: {
-        rowsForward: own("rows", [rows.pixels, rows.patches], rows.forward),
-        rowsAdjoint: own("rows", [rows.patches, rows.pixels], rows.adjoint),
-        columnsForward: own("columns", [columns.pixels, columns.patches], columns.forward),
-        columnsAdjoint: own("columns", [columns.patches, columns.pixels], columns.adjoint),
-      },
-    };
+    this.tensors = allOrNone((own) => {
+      const make = (label: string, shape: readonly number[], data: Float32Array) =>
+        own(device.tensor({ shape, dtype: "f32", label }, data));
+      return {
+        area: make("area", [area.length], area),
+        resampling: {
+          rowsForward: make("rows", [rows.pixels, rows.patches], rows.forward),
+          rowsAdjoint: make("rows", [rows.patches, rows.pixels], rows.adjoint),
+          columnsForward: make("columns", [columns.pixels, columns.patches], columns.forward),
+          columnsAdjoint: make("columns", [columns.patches, columns.pixels], columns.adjoint),
+        },
+      };
+    });
   }
 
   dispose(): void {
-    for (const tensor of this.#owned.splice(0)) tensor.dispose();
+    const { area, resampling } = this.tensors;
+    for (const tensor of [area, ...Object.values(resampling)]) tensor.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,5 @@
 export * from "./activations.ts";
+export * from "./all-or-none.ts";
 export * from "./arithmetic.ts";
 export * from "./copy-bytes.ts";
 export * from "./layer-norm.ts";

@@ -177,19 +177,21 @@ export class BatchGenerator implements Disposable {
   ): Promise<BatchedGenerations> {
     const timings = { prefill: 0, decode: 0 };
     const byPrompt = families.map(({ prompts }) => prompts.map((): Pending | undefined => undefined));
-    const groups = families.flatMap((family, f) =>
-      sharedPrefixes(family).map((shared): Group => {
+    const groups = families.flatMap((family, f) => {
+      // without visual tokens its id is one that nothing stands behind
+      const visualId = family.visual && family.imageTokenId;
+      return sharedPrefixes(family).map((shared): Group => {
         const pending = shared.members.map((m) => {
           const prompt = family.prompts[m] as readonly number[];
-          const limit = checkPrompt(prompt, this.#network, this.#settings);
+          const limit = checkPrompt(prompt, this.#network, this.#settings, visualId);
           const init = { prompt, shared: shared.prefix.length, limit };
           const one = new Pending(init, this.#settings, this.#tokenizer, controls.stop ?? []);
           (byPrompt[f] as (Pending | undefined)[])[m] = one;
           return one;
         });
         return { shared, pending };
-      }),
-    );
+      });
+    });
     for (const round of this.#rounds(groups)) await this.#runRound(round, controls.signal, timings);
     const generations: BatchedGeneration[][] = [];
     for (const [f, family] of families.entries()) {

@@ -1,7 +1,7 @@
 import type { Device, Program, Tensor } from "@mask-llava/runtime";
 import { KvCache, type KvDType, type LlamaNetwork } from "../../llama/index.ts";
 import { type PromptRun, promptRuns, splice } from "../../llava/splice.ts";
-import { copyBytes } from "../../nn/index.ts";
+import { allOrNone, copyBytes } from "../../nn/index.ts";
 import { ByteCache } from "./byte-cache.ts";
 import type { SharedPrefix } from "./prompt-families.ts";
 
@@ -33,10 +33,12 @@ class StretchProgram implements Disposable {
       runs.reduce((sum, run) => sum + (run.kind === kind ? run.count : 0), 0);
     const [texts, visuals] = [count("text"), count("visual")];
     const { hidden_size: width } = network.config;
-    const text = texts ? device.tensor({ shape: [texts], dtype: "u32", label: "prefix.ids" }) : undefined;
-    const visual = visuals
-      ? device.tensor({ shape: [visuals, width], dtype: "f32", label: "prefix.visual" })
-      : undefined;
+    const { text, visual } = allOrNone((own) => ({
+      text: texts ? own(device.tensor({ shape: [texts], dtype: "u32", label: "prefix.ids" })) : undefined,
+      visual: visuals
+        ? own(device.tensor({ shape: [visuals, width], dtype: "f32", label: "prefix.visual" }))
+        : undefined,
+    }));
     try {
       const cmd = device.record(`prefix ${texts}+${visuals}`);
       const embedded = text && network.embed(cmd, text); // [Tt, D]
@@ -86,8 +88,12 @@ export class PrefixRunner implements Disposable {
     const { capacity, dtype, mostBytes } = options;
     this.#device = device;
     this.#network = network;
-    this.cache = new KvCache(device, network.config, { capacity, dtype });
-    this.#start = device.tensor({ shape: [1], dtype: "u32", label: "prefix.start" });
+    const { cache, start } = allOrNone((own) => ({
+      cache: own(new KvCache(device, network.config, { capacity, dtype })),
+      start: own(device.tensor({ shape: [1], dtype: "u32", label: "prefix.start" })),
+    }));
+    this.cache = cache;
+    this.#start = start;
     this.#programs = new ByteCache(mostBytes);
   }
 

@@ -1,5 +1,6 @@
 import { type Device, gatherRows, type Program, type Tensor } from "@mask-llava/runtime";
 import { KvCache, type KvDType, type LlamaNetwork } from "../../llama/index.ts";
+import { allOrNone } from "../../nn/index.ts";
 import type { GenerationSettings } from "../../text/index.ts";
 import { type DecodedSequence, DecodingState } from "../decoding-state.ts";
 
@@ -52,9 +53,14 @@ export class Slot implements Disposable {
     const { batch, capacity } = size;
     this.size = size;
     this.#model = model;
-    this.cache = new KvCache(device, network.config, { batch, capacity, dtype: cacheDtype });
-    this.#state = new DecodingState(device, settings, { batch, capacity });
-    this.#start = device.tensor({ shape: [batch], dtype: "u32", label: "endings.start" });
+    const { cache, state, start } = allOrNone((own) => ({
+      cache: own(new KvCache(device, network.config, { batch, capacity, dtype: cacheDtype })),
+      state: own(new DecodingState(device, settings, { batch, capacity })),
+      start: own(device.tensor({ shape: [batch], dtype: "u32", label: "endings.start" })),
+    }));
+    this.cache = cache;
+    this.#state = state;
+    this.#start = start;
   }
 
   /** GPU memory held. */
@@ -122,8 +128,10 @@ export class Slot implements Disposable {
   async #recordEndings(length: number): Promise<EndingsProgram> {
     const { device, network } = this.#model;
     const { batch } = this.size;
-    const words = (label: string, shape: number[]) => device.tensor({ shape, dtype: "u32", label });
-    const [ids, rows] = [words("endings.ids", [batch, length]), words("endings.rows", [batch])];
+    const { ids, rows } = allOrNone((own) => {
+      const words = (label: string, shape: number[]) => own(device.tensor({ shape, dtype: "u32", label }));
+      return { ids: words("endings.ids", [batch, length]), rows: words("endings.rows", [batch]) };
+    });
     try {
       const cmd = device.record(`endings ${batch}x${length}`);
       const x = network.embed(cmd, ids); // [B, T, D]

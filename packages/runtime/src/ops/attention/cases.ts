@@ -130,6 +130,20 @@ export const attentionSuite = suite(attentionOp, [
     causal: true,
     start: [1100],
   }),
+  // four rows of these heads exceed 16 KiB of workgroup memory
+  ...[256, 512].map((size) =>
+    attentionCase("cache, large head, decode, grouped", {
+      batch: 2,
+      tq: 1,
+      tk: 150,
+      heads: 8,
+      kvHeads: 2,
+      size,
+      dtype: "f16",
+      causal: true,
+      start: [149, 40],
+    }),
+  ),
   attentionCase("cache in q8_0, prefill, grouped", {
     batch: 2,
     tq: 21,

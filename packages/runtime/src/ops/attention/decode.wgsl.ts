@@ -16,7 +16,7 @@ import {
   storeCode,
 } from "./common.wgsl.ts";
 import type { KeyStorage } from "./key-reading.ts";
-import { scanByLane, scanBySubgroup } from "./scan.wgsl.ts";
+import { scanByLane, scanByLaneBytes, scanBySubgroup } from "./scan.wgsl.ts";
 import { type AttentionInputs, type AttentionParams, attentionShape } from "./spec.ts";
 
 type Context = BuildContext<AttentionInputs, AttentionParams>;
@@ -35,6 +35,19 @@ function partsOf(scan: Scan, quads: number): number {
   return scan === "subgroup" ? teams : Math.floor(laneThreads / quads);
 }
 
+/** Threads of a workgroup. */
+function threadsOf(scan: Scan, lanes: number): number {
+  return scan === "subgroup" ? teams * lanes : laneThreads;
+}
+
+/** Bytes of workgroup memory for so many rows: `part_*`, and what a scan has besides. */
+function workgroupBytes(scan: Scan, rows: number, quads: number): number {
+  const results = partsOf(scan, quads) * rows;
+  const ofScan = scan === "lane" ? scanByLaneBytes(rows, quads, laneThreads) : 0;
+  // arrays of f32 begin at multiples of 16, as those of vec4 do
+  return 2 * 16 * Math.ceil(results / 4) + 16 * results * quads + ofScan;
+}
+
 interface DecodeSpec extends CommonSpec {
   readonly scan: Scan;
   readonly lanes: number;
@@ -51,7 +64,7 @@ interface DecodeSpec extends CommonSpec {
  */
 function decodeKernel(spec: DecodeSpec) {
   const { rows, quads, split, scan } = spec;
-  const threads = scan === "subgroup" ? teams * spec.lanes : laneThreads;
+  const threads = threadsOf(scan, spec.lanes);
   const parts = partsOf(scan, quads);
   const body =
     scan === "subgroup" ? scanBySubgroup(spec, spec.lanes, rows, teams) : scanByLane(rows, quads, threads);
@@ -141,11 +154,13 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   });
 }
 
-/** Rows of a workgroup: as few as there are, as many as share its 12 KiB of partial results. */
+/** The workgroup memory that every device has; with more of it, fewer workgroups would run side by side. */
+const mostBytes = 16 * 1024;
+
+/** Rows of a workgroup: as few as there are, as many as its memory holds; one, where it does not even hold that. */
 function rowsFor(rows: number, quads: number, scan: Scan): number {
-  const parts = partsOf(scan, quads);
   let count = 1;
-  while (count < Math.min(rows, mostRows) && 2 * count * parts * quads * 16 <= 12 * 1024) count *= 2;
+  while (count < Math.min(rows, mostRows) && workgroupBytes(scan, 2 * count, quads) <= mostBytes) count *= 2;
   return count;
 }
 
@@ -200,15 +215,17 @@ function decodeVariant(
   split: boolean,
   storage: KeyStorage,
 ): Variant<AttentionInputs, AttentionParams> {
-  const able = (caps: Capabilities, quads: number) =>
-    scan === "subgroup" ? caps.subgroups && caps.subgroupSize > 0 : quads <= laneThreads;
+  const able = ({ subgroups, subgroupSize, limits }: Capabilities, rows: number, quads: number) =>
+    (scan === "subgroup" ? subgroups && subgroupSize > 0 : quads <= laneThreads) &&
+    threadsOf(scan, subgroupSize) <= limits.maxComputeInvocationsPerWorkgroup &&
+    workgroupBytes(scan, rowsFor(rows, quads, scan), quads) <= limits.maxComputeWorkgroupStorageSize;
   return {
     name: `decode-${scan}${split ? "-split" : ""}-${storage}`,
     supports(inputs, params, caps) {
       const { tq, group, size } = attentionShape(inputs, params);
       return (
         tq * group <= mostQueries &&
-        able(caps, Math.ceil(size / 4)) &&
+        able(caps, tq * group, Math.ceil(size / 4)) &&
         readsKeys(storage, inputs, caps) &&
         (!split || splitsFor(inputs, params, scan) > 1)
       );

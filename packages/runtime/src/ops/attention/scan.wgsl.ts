@@ -76,6 +76,11 @@ ${lines(rows, (r) => {
   return { memory: "", code };
 }
 
+/** Bytes of workgroup memory that `scanByLane` declares. `threads` is a multiple of 4. */
+export function scanByLaneBytes(rows: number, quads: number, threads: number): number {
+  return 16 * rows * quads + 2 * 4 * rows * threads;
+}
+
 /**
  * Without subgroups: a thread scores a key at a time, the scores of `threads` keys meet in workgroup memory, and then a
  * thread sums one vec4 of the values of every `parts`-th key.

@@ -11,7 +11,7 @@ import { isFused } from "./fused.ts";
 import { isInteger } from "./integer-dispatches.ts";
 import { integerMatvecVariant } from "./integer-matvec.wgsl.ts";
 import { integerTiledVariant } from "./integer-tiled.wgsl.ts";
-import { matvecVariants, mostVectors } from "./matvec.wgsl.ts";
+import { matvecVariants } from "./matvec.wgsl.ts";
 import { quantizedMatvecVariant } from "./quantized-matvec.wgsl.ts";
 import { quantizedSubgroupMatvecVariant, quantizedSubgroupVariants } from "./quantized-subgroup.wgsl.ts";
 import { quantizedTiledVariants } from "./quantized-tiled.wgsl.ts";
@@ -92,7 +92,7 @@ export interface LinearOptions {
  * What products are made of. All but f32 round x first, which costs accuracy, and are for GPUs that are faster at it:
  *
  * - `f16`: x is rounded to f16, values beyond its range to its largest; products and sums are as exact as those of f32.
- *   For f16 weights (bench/notes/matmul.md says what it costs). Up to four rows stay f32: they wait for weights alone;
+ *   For f16 weights (bench/notes/matmul.md says what it costs);
  * - `integer`: x is quantised to q8_0. For quantised weights (bench/notes/quantised.md).
  */
 export type Arithmetic = "f32" | "f16" | "integer";
@@ -109,8 +109,7 @@ export function linear(cmd: Recorder, x: Tensor, weight: Tensor, options: Linear
 export function operandOf(cmd: Recorder, x: Tensor, arithmetic: Arithmetic): Tensor {
   if (x.dtype !== "f32") return x;
   if (arithmetic === "integer") return quantized(cmd, x, "q8_0");
-  const many = x.size > mostVectors * (x.shape.at(-1) ?? 1);
-  return arithmetic === "f16" && many ? cast(cmd, x, "f16", { finite: true }) : x;
+  return arithmetic === "f16" ? cast(cmd, x, "f16", { finite: true }) : x;
 }
 
 /** Batched product. a [.., M, K], b [.., K, N], or [.., N, K] with `transposeB` -> [.., M, N]. */

@@ -161,7 +161,7 @@ ${shift}
 }
 
 /** Rows of A at most. */
-export const mostVectors = 4;
+const mostVectors = 4;
 
 function matvecVariant(storage: Spec["storage"], subgroups: boolean): Variant<MatmulInputs, MatmulParams> {
   return {
