@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const bin = fileURLToPath(new URL("../../packages/cli/bin/mask-llava.mjs", import.meta.url));
+/** The built command. */
+export const bin = fileURLToPath(new URL("../../packages/cli/bin/mask-llava.mjs", import.meta.url));
 
 /** How a command ended and what it wrote. */
 export interface CommandResult {
