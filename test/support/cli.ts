@@ -19,6 +19,8 @@ export interface CommandOptions {
   readonly stdin?: string;
   /** True: the program leads a process group of its own, as a terminal's foreground job does. */
   readonly ownGroup?: boolean;
+  /** Called when the program has been started. */
+  readonly onStart?: (child: ChildProcess) => void;
   /** Called with all that is on stdout so far, whenever there is more: for sending signals at the right moment. */
   readonly onStdout?: (text: string, child: ChildProcess) => void;
 }
@@ -58,5 +60,6 @@ export function runProgram(
     child.on("error", reject);
     child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
     child.stdin.end(options.stdin ?? "");
+    options.onStart?.(child);
   });
 }
