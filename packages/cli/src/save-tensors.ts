@@ -21,19 +21,26 @@ export async function checkSaveTarget(
   if (!info?.isDirectory()) {
     throw new Error(`${flag} ${file}: there is no folder ${folder}`);
   }
-  const target = await stat(file).catch(() => undefined);
-  if (target?.isDirectory()) throw new Error(`${flag} ${file}: is a folder, expected a file's name`);
-  // What is written is renamed into its place, which would put a file where a device or a pipe is.
-  if (target && !target.isFile())
-    throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
+  await checkReplaceable(file, flag);
   const writable = await access(folder, constants.W_OK).then(
     () => true,
     () => false,
   );
   if (!writable) throw new Error(`${flag} ${file}: the folder ${folder} may not be written to`);
-  if (target && model !== undefined && (await isOfModel(file, folder, model))) {
+  if (model !== undefined && (await isOfModel(file, folder, model))) {
     throw new UsageError(`${flag} ${file} would replace a file of the model ${model}`);
   }
+}
+
+/**
+ * Throws where a file cannot take the place of `file`. What is written is renamed into its place, which fails for a
+ * folder, and would put a file where a device or a pipe is.
+ */
+export async function checkReplaceable(file: string, flag: string): Promise<void> {
+  const target = await stat(file).catch(() => undefined);
+  if (target?.isDirectory()) throw new Error(`${flag} ${file}: is a folder, expected a file's name`);
+  if (target && !target.isFile())
+    throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
 }
 
 /**
