@@ -27,9 +27,18 @@ export async function checkSaveTarget(
     () => false,
   );
   if (!writable) throw new Error(`${flag} ${file}: the folder ${folder} may not be written to`);
-  if (model !== undefined && (await isOfModel(file, folder, model))) {
-    throw new UsageError(`${flag} ${file} would replace a file of the model ${model}`);
-  }
+  if (model !== undefined) await refuseFilesOf("model", model, file, flag);
+}
+
+/** Throws where `file` of `flag` is `owner`, a `what`, or lies in it or below it. */
+export async function refuseFilesOf(
+  what: "model" | "data set",
+  owner: string,
+  file: string,
+  flag: string,
+): Promise<void> {
+  if (await isOf(owner, file))
+    throw new UsageError(`${flag} ${file} would replace a file of the ${what} ${owner}`);
 }
 
 /**
@@ -43,13 +52,10 @@ export async function checkReplaceable(file: string, flag: string): Promise<void
     throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
 }
 
-/**
- * Whether `file` in `folder` is one of the model's: the folder is `model` or below it, as a checkpoint may have sub-folders,
- * or the file is `model`.
- */
-async function isOfModel(file: string, folder: string, model: string): Promise<boolean> {
+/** Whether `file` is `owner`, or lies in that folder or below it, as a checkpoint or a data set may have sub-folders. */
+async function isOf(owner: string, file: string): Promise<boolean> {
   const [own, inner, outer] = await Promise.all(
-    [file, folder, model].map((path) => realpath(path).catch(() => undefined)),
+    [file, dirname(resolve(file)), owner].map((path) => realpath(path).catch(() => undefined)),
   );
   if (own === undefined || inner === undefined || outer === undefined) return false;
   return own === outer || inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
