@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { needsSupervision } from "../../packages/cli/src/launch.ts";
@@ -59,6 +60,82 @@ describe.skipIf(process.platform !== "linux")("the launcher", () => {
     });
     expect(result.stdout).toContain("cleaned up");
     expect(result.code).toBe(130);
+  });
+
+  test.each(["SIGTERM", "SIGHUP"] as const)("%s lets the work clean up", async (name) => {
+    const result = await runNode([supervised, "clean-up"], {
+      onStdout: (text, child) => pidIn(text) && !text.includes("cleaned") && child.kill(name),
+    });
+    expect(result.stdout).toContain("cleaned up");
+    expect(result.code).toBe(128 + constants.signals[name]);
+  });
+
+  test("SIGHUP again and again, as from a terminal that is closed, lets the work clean up", async () => {
+    const result = await runNode([supervised, "clean-up-slowly"], {
+      onStdout: (text, child) => {
+        if (pidIn(text) === undefined || text.includes("cleaned")) return;
+        child.kill("SIGHUP");
+        setTimeout(() => child.kill("SIGHUP"), 1000);
+      },
+    });
+    expect(result.stdout).toContain("cleaned up");
+    expect(result.code).toBe(128 + constants.signals.SIGHUP);
+  });
+
+  test.each([
+    ["supervised", []],
+    ["alone", ["--verbose"]],
+  ])("work whose stderr nobody reads any more goes on, %s", async (_, flags) => {
+    const { code, stdout } = await runNode([supervised, "talk", ...flags], {
+      onStdout: (_, child) => child.stderr?.destroy(),
+    });
+    expect({ code, done: stdout.endsWith("done\n") }).toEqual({ code: 7, done: true });
+  });
+
+  test("a second SIGINT ends work that is stuck, after a while", async () => {
+    let sent = false;
+    const { code, stdout, stderr } = await runNode([supervised, "stuck"], {
+      onStdout: (text, child) => {
+        if (sent || pidIn(text) === undefined) return;
+        sent = true;
+        child.kill("SIGINT");
+        setTimeout(() => child.kill("SIGINT"), 1000);
+      },
+    });
+    expect({ code, stderr }).toEqual({
+      code: 130,
+      stderr: expect.stringContaining("killed, as it did not answer a second SIGINT within 5 s"),
+    });
+    expect(runs(pidIn(stdout) ?? 0)).toBe(false);
+  });
+
+  test("a second signal, at once, leaves work that answers the time to clean up", async () => {
+    const result = await runNode([supervised, "clean-up-slowly"], {
+      onStdout: (text, child) => {
+        if (pidIn(text) === undefined || text.includes("cleaned")) return;
+        child.kill("SIGINT");
+        child.kill("SIGTERM");
+      },
+    });
+    expect(result.stdout).toContain("cleaned up");
+    expect([130, 143]).toContain(result.code);
+  });
+
+  test("when the launcher is killed, the work cleans up", async () => {
+    const { stdout, signal } = await runNode([supervised, "clean-up"], {
+      onStdout: (text, child) => pidIn(text) && child.kill("SIGKILL"),
+    });
+    expect(signal).toBe("SIGKILL");
+    expect(stdout).toContain("cleaned up");
+    await expect.poll(() => runs(pidIn(stdout) ?? 0), { timeout: 10_000 }).toBe(false);
+  });
+
+  test("when the launcher is killed, work that does not clean up ends after a while", async () => {
+    const { stdout, signal } = await runNode([supervised, "clean-up-forever"], {
+      onStdout: (text, child) => pidIn(text) && child.kill("SIGKILL"),
+    });
+    expect(signal).toBe("SIGKILL");
+    await expect.poll(() => runs(pidIn(stdout) ?? 0), { timeout: 30_000 }).toBe(false);
   });
 
   test("when the launcher is killed, the work ends too", async () => {

@@ -7,6 +7,18 @@ import { launch } from "../../packages/cli/dist/launch.js";
 const routine =
   "Warning: maxDynamicStorageBuffersPerPipelineLayout artificially reduced from 1000000 to 16\n";
 
+/** Waits for a signal, and takes so many milliseconds to clean up. */
+async function cleanUp(milliseconds) {
+  const { signal, release } = interruptible();
+  const held = setTimeout(() => {}, 60_000);
+  console.log(`pid ${process.pid}.`);
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  clearTimeout(held);
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  release();
+  console.log("cleaned up");
+}
+
 const behaviours = {
   /** Writes to the file descriptor as native code does, a line in two parts among them. */
   async chatter() {
@@ -25,14 +37,30 @@ const behaviours = {
     console.log(`pid ${process.pid}.`);
     await new Promise((resolve) => setTimeout(resolve, 60_000));
   },
-  async "clean-up"() {
-    const { signal, release } = interruptible();
-    const held = setTimeout(() => {}, 60_000);
+  "clean-up": () => cleanUp(0),
+  /** Longer than a second signal takes to end it, and than the launcher waits for an answer. */
+  "clean-up-slowly": () => cleanUp(7000),
+  /** Takes a signal, and never comes to an end. */
+  async "clean-up-forever"() {
+    interruptible();
     console.log(`pid ${process.pid}.`);
-    await new Promise((resolve) => signal.addEventListener("abort", resolve));
-    clearTimeout(held);
-    release();
-    console.log("cleaned up");
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  },
+  /** Does not come back to where signals are taken before anybody loses patience. */
+  async stuck() {
+    interruptible();
+    console.log(`pid ${process.pid}.`);
+    for (const end = Date.now() + 30_000; Date.now() < end; );
+  },
+  /** Goes on saying things for people, as native code does too. */
+  async talk() {
+    console.log(`pid ${process.pid}.`);
+    for (let i = 0; i < 10; i++) {
+      console.error(`step ${i}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    console.log("done");
+    process.exitCode = 7;
   },
 };
 

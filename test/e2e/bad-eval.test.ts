@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { cpSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { savedMaskLlava } from "./mask-llava-folder.ts";
@@ -9,11 +9,18 @@ const clip = fixture("clip-quick-gelu");
 const folder = keptFolder();
 let model: string;
 let scenes: string;
+let questions: string;
 beforeAll(async () => {
   model = await savedMaskLlava(folder());
   scenes = join(folder(), "scenes");
   await cli("scenes", "--seed", "1", "--count", "1", "--out", scenes);
   writeFileSync(join(folder(), "there.jsonl"), "");
+  symlinkSync(scenes, join(folder(), "link"));
+  // questions whose picture does not lie with them
+  const question = { question_id: 1, image: "000000.jpg", text: "What is it?", answer: "a square" };
+  questions = join(folder(), "questions.jsonl");
+  writeFileSync(questions, JSON.stringify(question));
+  cpSync(join(scenes, "images"), join(folder(), "pictures"), { recursive: true });
 });
 
 interface Place {
@@ -113,6 +120,49 @@ const rows: readonly (readonly [
     ({ run }) => [...run, "--baseline", llava, "--csv", join(llava, "config.json")],
     2,
     /--csv .* would replace a file of the model/,
+  ],
+  [
+    "a result over the data set",
+    ({ run }) => [...run, "--save-json", join(scenes, "dataset.json")],
+    2,
+    /--save-json .*dataset\.json would replace a file of the data set .*scenes/,
+  ],
+  [
+    "a table over a picture of the scenes, by another name",
+    ({ run }) => [...run, "--csv", join(folder(), "link", "images", "000000.jpg")],
+    2,
+    /--csv .*000000\.jpg would replace a file of the data set .*scenes/,
+  ],
+  [
+    "a table over the probes' scenes",
+    () => {
+      const flags = ["--dataset", questions, "--image-folder", join(folder(), "pictures"), "--model", model];
+      return [...flags, "--probe-dataset", scenes, "--csv", join(scenes, "annotations.jsonl")];
+    },
+    2,
+    /--csv .*annotations\.jsonl would replace a file of the data set .*scenes/,
+  ],
+  [
+    "answers that go on from the scenes",
+    ({ run }) => [...run, "--resume", "--answers", join(scenes, "annotations.jsonl")],
+    2,
+    /--answers .*annotations\.jsonl would replace a file that is read/,
+  ],
+  [
+    "a table over the questions",
+    () => ["--dataset", questions, "--model", model, "--csv", questions],
+    2,
+    /--csv .*questions\.jsonl would replace a file that is read/,
+  ],
+  [
+    "a table over a picture of the questions",
+    () => {
+      const pictures = join(folder(), "pictures");
+      const flags = ["--dataset", questions, "--image-folder", pictures, "--model", model];
+      return [...flags, "--csv", join(pictures, "000000.jpg")];
+    },
+    2,
+    /--csv .*000000\.jpg would replace a file that is read/,
   ],
   [
     "one file for two plots",

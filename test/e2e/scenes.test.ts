@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeImage } from "@mask-llava/models/node";
 import {
@@ -13,6 +13,7 @@ import {
   splits,
 } from "mask-llava";
 import { beforeAll, describe, expect, test } from "vitest";
+import { bin, runCli, runProgram } from "../support/cli.ts";
 import { answerOf, sentence } from "./scene-answers.ts";
 import { cli, filesBelow, keptFolder, temporaryFolder } from "./support.ts";
 
@@ -322,6 +323,43 @@ describe("the seed", () => {
   });
 });
 
+describe("an empty folder is filled, whatever it is", () => {
+  const draw = ["scenes", "--seed", "1", "--count", "2", "--out"];
+  const files = ["annotations.jsonl", "dataset.json", "images", "images/000000.jpg", "images/000001.jpg"];
+
+  test("the folder that the command is in", async () => {
+    const cwd = temporaryFolder();
+    const { code, stderr } = await runCli([...draw, "."], { cwd });
+    expect(code, stderr).toBe(0);
+    expect(filesBelow(cwd)).toEqual(files);
+  });
+
+  test("what a link leads to", async () => {
+    const place = temporaryFolder();
+    mkdirSync(join(place, "folder"));
+    symlinkSync("folder", join(place, "link"));
+    const { code, stderr } = await cli(...draw, join(place, "link"));
+    expect(code, stderr).toBe(0);
+    expect(filesBelow(join(place, "folder"))).toEqual(files);
+  });
+
+  test("a mounted file system", async ({ skip }) => {
+    const mount = "mount -t tmpfs none .";
+    const inNamespace = (script: string, ...args: string[]) =>
+      runProgram("unshare", ["--mount", "--map-root-user", "sh", "-c", script, "sh", ...args], {
+        cwd: temporaryFolder(),
+        env: process.env,
+      });
+    const mounted = await inNamespace(mount).catch((error: Error) => ({ code: 1, stderr: error.message }));
+    if (mounted.code !== 0) skip(`nothing can be mounted here: ${mounted.stderr}`);
+    // what is mounted is gone with the namespace, so what it holds is listed in there
+    const list = `mkdir out && cd out && ${mount} && cd .. && "$@" && find out -mindepth 1 | cut -c 5- | sort >&2`;
+    const { code, stderr } = await inNamespace(list, process.execPath, bin, ...draw, "out");
+    expect(code, stderr).toBe(0);
+    expect(stderr.trimEnd().split("\n").slice(-files.length)).toEqual(files);
+  });
+});
+
 describe("what scenes refuses", () => {
   const draw = (out: string, ...more: string[]) =>
     cli("scenes", "--seed", "1", "--count", "2", "--out", out, ...more);
@@ -341,6 +379,17 @@ describe("what scenes refuses", () => {
     expect(filesBelow(place)).toEqual(["notes.txt"]);
     mkdirSync(join(place, "empty"));
     expect((await draw(join(place, "empty"))).code).toBe(0);
+  });
+
+  test("a link that leads nowhere, before it draws anything", async () => {
+    const place = temporaryFolder();
+    symlinkSync("nothing", join(place, "link"));
+    const { code, stderr } = await draw(join(place, "link"));
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining("link: is a link that leads nowhere, expected"),
+    ]);
+    expect(filesBelow(place)).toEqual(["link"]);
   });
 
   test.each([

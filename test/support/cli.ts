@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const bin = fileURLToPath(new URL("../../packages/cli/bin/mask-llava.mjs", import.meta.url));
+/** The built command. */
+export const bin = fileURLToPath(new URL("../../packages/cli/bin/mask-llava.mjs", import.meta.url));
 
 /** How a command ended and what it wrote. */
 export interface CommandResult {
@@ -18,6 +19,8 @@ export interface CommandOptions {
   readonly stdin?: string;
   /** True: the program leads a process group of its own, as a terminal's foreground job does. */
   readonly ownGroup?: boolean;
+  /** Called when the program has been started. */
+  readonly onStart?: (child: ChildProcess) => void;
   /** Called with all that is on stdout so far, whenever there is more: for sending signals at the right moment. */
   readonly onStdout?: (text: string, child: ChildProcess) => void;
 }
@@ -57,5 +60,6 @@ export function runProgram(
     child.on("error", reject);
     child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
     child.stdin.end(options.stdin ?? "");
+    options.onStart?.(child);
   });
 }

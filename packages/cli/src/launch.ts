@@ -1,16 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
-import { isatty, WriteStream } from "node:tty";
+import { isatty } from "node:tty";
 import { isStartupMessage } from "@mask-llava/runtime/node/native-messages";
+import { hangUp } from "./interrupt.ts";
 import { LineFilter } from "./line-filter.ts";
+import { patience, SignalForwarding } from "./signal-forwarding.ts";
+import { becomeWorker } from "./worker.ts";
 
 /** Set in the environment of the process that does the work. */
 const supervised = "MASK_LLAVA_SUPERVISED";
-/** The file descriptor at which that process finds the terminal, where there is one. */
-const terminalDescriptor = 3;
-/** True in the process that does the work for another one. */
-let isWorker = false;
-const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Runs `main`, the program behind the command whose file is `bin`.
@@ -23,14 +21,15 @@ const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  */
 export async function launch(bin: string, main: () => Promise<unknown>): Promise<void> {
   const argv = process.argv.slice(2);
-  if (process.env[supervised]) {
+  const isWorker = process.env[supervised] !== undefined;
+  if (isWorker) {
     delete process.env[supervised];
-    becomeWorker();
-  } else if (needsSupervision(argv, process.platform)) {
-    await supervise(bin, argv);
-    return;
+    becomeWorker(hangUp);
   }
-  await main();
+  // Whoever read it went away (`2>&1 | head`, a closed terminal): what is said there is lost, and the work goes on.
+  process.stderr.on("error", () => {});
+  if (!isWorker && needsSupervision(argv, process.platform)) await supervise(bin, argv);
+  else await main();
 }
 
 /** True where native code may be loaded and its messages are not wanted. */
@@ -42,54 +41,33 @@ export function needsSupervision(argv: readonly string[], platform: string): boo
   return !flags.some((flag) => ["--verbose", "--help", "-h", "--version", "-V"].includes(flag));
 }
 
-/** Takes the terminal for stderr, and ends when the supervisor is gone without having said so. */
-function becomeWorker(): void {
-  isWorker = true;
-  if (isatty(terminalDescriptor)) {
-    Object.defineProperty(process, "stderr", {
-      value: new WriteStream(terminalDescriptor),
-      configurable: true,
-    });
-  }
-  process.once("disconnect", () => process.exit(128 + constants.signals.SIGHUP));
-  process.channel?.unref();
-}
-
-/**
- * Says that this process took a signal as a wish to stop and will end with `exitCode` once it has cleaned up. The echo of
- * that signal may find it so far down in its end that Node no longer listens; then the signal ends it, and the supervisor
- * knows by this what it would have answered. Nothing happens where there is no supervisor.
- */
-export function tellSupervisor(exitCode: number): void {
-  if (isWorker && process.connected) process.send?.(exitCode);
-}
-
 async function supervise(bin: string, argv: readonly string[]): Promise<void> {
   const child = spawn(process.execPath, [...process.execArgv, bin, ...argv], {
     stdio: ["inherit", "inherit", "pipe", isatty(2) ? 2 : "ignore", "ipc"],
     env: { ...process.env, [supervised]: "1" },
   });
-  // A signal from the terminal reaches both processes, one from elsewhere only this; the child takes two for one.
-  const forward = (signal: NodeJS.Signals) => child.kill(signal);
-  for (const signal of forwarded) process.on(signal, forward);
+  const forwarding = new SignalForwarding(child);
   const filter = new LineFilter(
     (line) => !isStartupMessage(line),
     (text) => process.stderr.write(text),
   );
   child.stderr?.setEncoding("utf8").on("data", (text: string) => filter.push(text));
-  let announced: number | null = null;
-  child.on("message", (exitCode: number) => {
-    announced = exitCode;
-  });
   const { code, signal } = await ended(child);
   filter.end();
-  const wasForwarded = (forwarded as readonly (string | null)[]).includes(signal);
+  const { announced, killedAfter } = forwarding;
+  const wasForwarded = forwarding.includes(signal);
   if (code !== null) {
     process.exitCode = code;
+  } else if (killedAfter !== null) {
+    const within = `within ${patience / 1000} s`;
+    process.stderr.write(
+      `mask-llava: killed, as it did not answer a second ${killedAfter} ${within}; temporary files may be left\n`,
+    );
+    process.exitCode = 128 + constants.signals[killedAfter];
   } else if (wasForwarded && announced !== null) {
     process.exitCode = announced;
   } else if (signal && wasForwarded) {
-    for (const name of forwarded) process.off(name, forward);
+    forwarding.end();
     process.kill(process.pid, signal); // So that a shell sees what ended it.
   } else {
     process.stderr.write(

@@ -5,6 +5,8 @@ const interrupt = interruptible();
 
 // A reader that went away (`| head`) or a full disk: nothing that is still to be said can be said.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // a terminal that was closed: the work cleans up, and then the process ends
+  if (interrupt.signal.aborted) return;
   if (error.code !== "EPIPE")
     process.stderr.write(`mask-llava: stdout cannot be written: ${error.message}\n`);
   process.exit(1);

@@ -72,6 +72,17 @@ describe("output files", () => {
     expect(readFileSync(join(folder, "out.png"), "utf8")).toBe("before");
   });
 
+  test("are none where a folder has the name of one of them", async () => {
+    mkdirSync(join(folder, "masks", "mask-002.png"), { recursive: true });
+    writeFileSync(join(folder, "out.png"), "before");
+    const work = writeOutputs(flagsIn(folder), { tensors, picture, coco: () => ({}), masks }, never);
+    await expect(work).rejects.toThrow(/^--save-masks .*mask-002\.png: is a folder, expected a file's name$/);
+    expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).toSorted()).toEqual([
+      ...["masks", "masks/mask-002.png", "out.png"],
+    ]);
+    expect(readFileSync(join(folder, "out.png"), "utf8")).toBe("before");
+  });
+
   test("may not replace what is read, also by another name", async () => {
     writeFileSync(join(folder, "in.png"), "");
     symlinkSync("in.png", join(folder, "link.png"));

@@ -6,7 +6,7 @@ import type { Pixels } from "@mask-llava/models";
 import { encodePng, saveSafetensors } from "@mask-llava/models/node";
 import { UsageError } from "./errors.ts";
 import type { SavedFilesOutput } from "./output.ts";
-import { checkSaveTarget, type SavedTensors } from "./save-tensors.ts";
+import { checkReplaceable, checkSaveTarget, type SavedTensors } from "./save-tensors.ts";
 
 /** Flags that name what is written. */
 export interface OutputFlags {
@@ -131,7 +131,10 @@ export async function writeOutputs(flags: OutputFlags, outputs: Outputs, signal:
   }
 }
 
-/** Writes all files under temporary names beside their places and renames them when all are there. */
+/**
+ * Writes all files under temporary names beside their places and renames them when all are there, and each has a place
+ * that it can take: once one is renamed, what it replaced is gone.
+ */
 export async function writeAll(files: readonly PendingFile[], signal: AbortSignal): Promise<void> {
   const suffix = `.${randomBytes(6).toString("hex")}.tmp`;
   try {
@@ -139,6 +142,7 @@ export async function writeAll(files: readonly PendingFile[], signal: AbortSigna
       await naming(flag, file, () => write(`${file}${suffix}`));
       signal.throwIfAborted();
     }
+    for (const { flag, file } of files) await checkReplaceable(file, flag);
     for (const { flag, file } of files) await naming(flag, file, () => rename(`${file}${suffix}`, file));
   } catch (error) {
     await Promise.all(files.map(({ file }) => rm(`${file}${suffix}`, { force: true })));

@@ -21,28 +21,41 @@ export async function checkSaveTarget(
   if (!info?.isDirectory()) {
     throw new Error(`${flag} ${file}: there is no folder ${folder}`);
   }
-  const target = await stat(file).catch(() => undefined);
-  if (target?.isDirectory()) throw new Error(`${flag} ${file}: is a folder, expected a file's name`);
-  // What is written is renamed into its place, which would put a file where a device or a pipe is.
-  if (target && !target.isFile())
-    throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
+  await checkReplaceable(file, flag);
   const writable = await access(folder, constants.W_OK).then(
     () => true,
     () => false,
   );
   if (!writable) throw new Error(`${flag} ${file}: the folder ${folder} may not be written to`);
-  if (target && model !== undefined && (await isOfModel(file, folder, model))) {
-    throw new UsageError(`${flag} ${file} would replace a file of the model ${model}`);
-  }
+  if (model !== undefined) await refuseFilesOf("model", model, file, flag);
+}
+
+/** Throws where `file` of `flag` is `owner`, a `what`, or lies in it or below it. */
+export async function refuseFilesOf(
+  what: "model" | "data set",
+  owner: string,
+  file: string,
+  flag: string,
+): Promise<void> {
+  if (await isOf(owner, file))
+    throw new UsageError(`${flag} ${file} would replace a file of the ${what} ${owner}`);
 }
 
 /**
- * Whether `file` in `folder` is one of the model's: the folder is `model` or below it, as a checkpoint may have sub-folders,
- * or the file is `model`.
+ * Throws where a file cannot take the place of `file`. What is written is renamed into its place, which fails for a
+ * folder, and would put a file where a device or a pipe is.
  */
-async function isOfModel(file: string, folder: string, model: string): Promise<boolean> {
+export async function checkReplaceable(file: string, flag: string): Promise<void> {
+  const target = await stat(file).catch(() => undefined);
+  if (target?.isDirectory()) throw new Error(`${flag} ${file}: is a folder, expected a file's name`);
+  if (target && !target.isFile())
+    throw new Error(`${flag} ${file}: is no regular file, expected a file's name`);
+}
+
+/** Whether `file` is `owner`, or lies in that folder or below it, as a checkpoint or a data set may have sub-folders. */
+async function isOf(owner: string, file: string): Promise<boolean> {
   const [own, inner, outer] = await Promise.all(
-    [file, folder, model].map((path) => realpath(path).catch(() => undefined)),
+    [file, dirname(resolve(file)), owner].map((path) => realpath(path).catch(() => undefined)),
   );
   if (own === undefined || inner === undefined || outer === undefined) return false;
   return own === outer || inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);

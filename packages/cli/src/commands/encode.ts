@@ -7,9 +7,10 @@ import { commonOutput, withDevice } from "../gpu-session.ts";
 import type { Io } from "../io.ts";
 import { openModelFolder } from "../model-folder.ts";
 import type { EncodeOutput } from "../output.ts";
+import { checkOutputs } from "../output-files.ts";
 import { withProgress } from "../progress.ts";
 import { report } from "../report.ts";
-import { checkSaveTarget, type SavedTensors, writeTensors } from "../save-tensors.ts";
+import { type SavedTensors, writeTensors } from "../save-tensors.ts";
 import { Stopwatch } from "../stopwatch.ts";
 import { floatDTypes, settleDtype } from "../weight-dtype.ts";
 
@@ -44,7 +45,7 @@ Examples:
 
 async function encode(image: string, flags: EncodeFlags, io: Io): Promise<void> {
   const watch = new Stopwatch();
-  if (flags.saveTensors !== undefined) await checkSaveTarget(flags.saveTensors, flags.model);
+  await checkOutputs(flags, [image]);
   const { folder } = await openModelFolder(flags.model, ["clip"]);
   sayEmbedded(flags, io);
   const picture = await watch.time("decodeImage", () => decodeImage(image));

@@ -10,7 +10,7 @@ import { type Evaluation, evaluate, expectedLines, picturesDone, type Row } from
 import { addEvalFlags, checkEvalFlags, type EvalFlags } from "../eval/flags.ts";
 import { measure } from "../eval/measure.ts";
 import { openDataset, openScenes } from "../eval/open-dataset.ts";
-import { checkEvalOutputs, writeEvalOutputs } from "../eval/outputs.ts";
+import { checkEvalInputs, checkEvalOutputs, writeEvalOutputs } from "../eval/outputs.ts";
 import type { Probing } from "../eval/picture-measures.ts";
 import { type Planned, planRun, rowsOf } from "../eval/plan.ts";
 import { trainProbes } from "../eval/probe/train-probes.ts";
@@ -68,6 +68,7 @@ async function evaluateModel(flags: EvalFlags, io: Io): Promise<void> {
     await openDataset(flags.dataset, flags.imageFolder),
     flags.probeDataset === undefined ? undefined : await openScenes(flags.probeDataset),
   ]);
+  await checkEvalInputs(flags, probeSet ? [dataset, probeSet] : [dataset]);
   const pictures = dataset.pictures.slice(0, flags.limit);
   const rows = await rowsOf(planned, [dataset, probeSet], flags, io.signal);
   const { answers, lines: before } = await openAnswers(flags, pictures, rows);

@@ -41,3 +41,9 @@ export async function openScenes(folder: string): Promise<EvalSet> {
   const expected = "a folder that `mask-llava scenes` wrote";
   throw new ConfigError(folder, "", "holds no scenes", { found: "a file of questions", expected });
 }
+
+/** All files that a data set is read from. */
+export function filesOf({ path, kind, pictures }: EvalSet): string[] {
+  const own = kind === "scenes" ? Object.values(sceneFiles).map((file) => join(path, file)) : [path];
+  return [...own, ...pictures.map(({ file }) => file)];
+}

@@ -1,21 +1,49 @@
 import { writeFile } from "node:fs/promises";
 import { checkFiles, type PendingFile, writeAll } from "../output-files.ts";
 import { rasterize } from "../pictures/index.ts";
+import { refuseFilesOf } from "../save-tensors.ts";
 import { formatCsv } from "./csv.ts";
+import type { EvalSet } from "./dataset.ts";
 import type { EvalOutput } from "./eval-output.ts";
 import type { EvalFlags } from "./flags.ts";
+import { filesOf } from "./open-dataset.ts";
 import { drawPlot } from "./plot.ts";
 
-/** Throws where what the flags name cannot be written, before any work is done for it. */
+/**
+ * Throws where what the flags name cannot be written, or would replace a file of a checkpoint or of a data set's folder,
+ * before any work is done for it.
+ */
 export async function checkEvalOutputs(flags: EvalFlags): Promise<void> {
-  const { answers, csv, saveJson, plot = [], model, baseline, compare = [], dataset } = flags;
+  const { model, baseline, compare = [], dataset, probeDataset } = flags;
+  const files = outputsOf(flags);
+  await checkFiles(files, [model, baseline, ...compare.map(({ folder }) => folder)], [dataset]);
+  for (const [flag, file] of files) {
+    // the answers replace no file: they go on from their own, which may lie with what they answer
+    if (flag === "--answers") continue;
+    for (const owner of [dataset, probeDataset]) {
+      if (owner !== undefined) await refuseFilesOf("data set", owner, file, flag);
+    }
+  }
+}
+
+/** Throws where what the flags name would replace a file that one of `sets` is read from, wherever that lies. */
+export async function checkEvalInputs(flags: EvalFlags, sets: readonly EvalSet[]): Promise<void> {
+  await checkFiles(outputsOf(flags), [], sets.flatMap(filesOf));
+}
+
+function outputsOf({
+  answers,
+  csv,
+  saveJson,
+  plot = [],
+}: EvalFlags): (readonly [flag: string, file: string])[] {
   const files = [
     ["--answers", answers],
     ["--csv", csv],
     ["--save-json", saveJson],
     ...plot.map((file) => ["--plot", file] as const),
   ] as const;
-  await checkFiles(files, [model, baseline, ...compare.map(({ folder }) => folder)], [dataset]);
+  return files.flatMap(([flag, file]) => (file === undefined ? [] : [[flag, file] as const]));
 }
 
 /** Writes the files that the flags name, or none. */

@@ -27,8 +27,8 @@ export interface WriteOptions {
 }
 
 /**
- * Writes `dataset.json`, `annotations.jsonl` and `images/`, into a temporary folder beside `folder` that is renamed when all
- * is there. One thread: a scene takes a few milliseconds.
+ * Writes `dataset.json`, `annotations.jsonl` and `images/`, under a temporary name until all is there (`writeFolder`). One
+ * thread: a scene takes a few milliseconds.
  */
 export async function writeDataset(
   folder: string,

@@ -45,7 +45,8 @@ export interface ConvertedCheckpoint {
 
 /**
  * Writes a checkpoint's weights as `dtype` to the folder `out`, with its configuration, tokenizer and processor files: what
- * loading it as that gives, bit by bit, without its work. `out` must be absent or empty; it appears when all is written.
+ * loading it as that gives, bit by bit, without its work. `out` must be absent or empty; it is filled
+ * when all is written (`writeFolder`).
  */
 export async function convertCheckpoint(
   device: Device,
