@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { quantizationSchema } from "../checkpoint/index.ts";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount, mostHeadElements } from "../nn/index.ts";
 
 const count = z.int32().positive();
 const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
@@ -47,7 +47,7 @@ export const llamaConfigSchema = z
     vocab_size: count.default(32000),
     hidden_size: count.default(4096),
     intermediate_size: count.default(11008),
-    num_hidden_layers: count.default(32),
+    num_hidden_layers: layerCount.default(32),
     num_attention_heads: count.default(32),
     num_key_value_heads: count.nullish(),
     head_dim: count.nullish(),
@@ -87,6 +87,12 @@ export const llamaConfigSchema = z
         code: "custom",
         path: ["head_dim"],
         message: "is odd: rotary positions need pairs",
+      });
+    if (headDim > mostHeadElements)
+      context.addIssue({
+        code: "custom",
+        path: [c.head_dim ? "head_dim" : "num_attention_heads"],
+        message: `gives heads of ${headDim} elements; at most ${mostHeadElements} are expected`,
       });
     const { rope_theta, rope_scaling, rope_parameters, quantization_config: _, ...rest } = c;
     const scaling = rope_parameters ?? rope_scaling ?? {};

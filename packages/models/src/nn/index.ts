@@ -5,6 +5,7 @@ export * from "./layer-norm.ts";
 export * from "./linear.ts";
 export * from "./normalize.ts";
 export * from "./pixel-program.ts";
+export * from "./sizes.ts";
 export * from "./stacked-linear.ts";
 export * from "./transformer-block.ts";
 export * from "./turns.ts";
