@@ -82,6 +82,16 @@ describe("inspect", () => {
     expect(stderr).toContain("found 2000000000, expected at most 4096");
   });
 
+  test("refuses rotary settings that no frequencies can be computed from", async () => {
+    const model = brokenModel("llama-gqa", temporaryFolder(), {
+      "config.json": set("rope_parameters.partial_rotary_factor", 0.25),
+    });
+    const { code, stdout, stderr } = await cli("inspect", model);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("config.json: rope_parameters.partial_rotary_factor: rotates 3 elements");
+    expect(stderr).toContain("found 0.25, expected a share that is an even number of elements");
+  });
+
   test("tells the tensors of a model that is not one of ours", async () => {
     const folder = temporaryFolder();
     const model = brokenModel("llama-gqa", folder, {

@@ -42,6 +42,19 @@ test.each(cases)("%s: %j is refused", (kind, config, field) => {
   );
 });
 
+test("rotary settings that no frequencies can be computed from are refused before any are", () => {
+  const scaling = { rope_type: "llama3", factor: 8, original_max_position_embeddings: 8192 };
+  const rope_scaling = { ...scaling, low_freq_factor: 4, high_freq_factor: 1 };
+  for (const [kind, config, at] of [
+    ["llama", llama({ rope_scaling }), ""],
+    ["llava", llava({ text_config: { rope_scaling } }), "text_config."],
+  ] as const) {
+    expect(() => blueprintOf(kind, config)).toThrow(
+      expect.objectContaining({ code: "CONFIG", field: `${at}rope_scaling.high_freq_factor` }),
+    );
+  }
+});
+
 test("networks much deeper than any are not", () => {
   expect(blueprintOf("llama", llama({ num_hidden_layers: 4096 })).language?.num_hidden_layers).toBe(4096);
 });

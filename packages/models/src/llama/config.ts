@@ -29,6 +29,25 @@ const ropeSchema = z.looseObject({
   freq_factors: z.array(z.number().positive()).optional(),
 });
 
+/** What `ropeFrequencies` would refuse of values that are well-formed each. */
+function checkRotation(
+  scaling: z.output<typeof ropeSchema>,
+  headDim: number,
+  issue: (field: keyof typeof scaling, message: string, expected: string) => void,
+): void {
+  const { low_freq_factor: low, high_freq_factor: high, partial_rotary_factor: part = 1 } = scaling;
+  const isLlama3 = (scaling.rope_type ?? scaling.type) === "llama3";
+  if (isLlama3 && low !== undefined && high !== undefined && high <= low)
+    issue("high_freq_factor", "is not above low_freq_factor", `more than ${low}`);
+  const rotated = Math.floor(headDim * part);
+  if (part < 1 && (rotated < 2 || rotated % 2 !== 0))
+    issue(
+      "partial_rotary_factor",
+      `rotates ${rotated} elements of a head of ${headDim}`,
+      "a share that is an even number of elements, at least 2",
+    );
+}
+
 /** Rotary settings as the runtime's `ropeFrequencies` takes them. */
 export interface RopeConfig {
   readonly rope_type: string;
@@ -96,18 +115,16 @@ export const llamaConfigSchema = z
       });
     const { rope_theta, rope_scaling, rope_parameters, quantization_config: _, ...rest } = c;
     const scaling = rope_parameters ?? rope_scaling ?? {};
-    for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
-      if (scaling[field] !== undefined) continue;
+    const scalingIssue = (field: keyof typeof scaling, message: string, expected?: string) => {
       const path = [rope_parameters ? "rope_parameters" : "rope_scaling", field];
-      context.addIssue({ code: "custom", path, message: "is missing" });
+      context.addIssue({ code: "custom", path, message, params: { expected } });
+    };
+    for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
+      if (scaling[field] === undefined) scalingIssue(field, "is missing");
     }
-    if (scaling.freq_factors && scaling.freq_factors.length !== headDim / 2) {
-      context.addIssue({
-        code: "custom",
-        path: [rope_parameters ? "rope_parameters" : "rope_scaling", "freq_factors"],
-        message: `is not one number for each of the ${headDim / 2} pairs of a head`,
-      });
-    }
+    if (scaling.freq_factors && scaling.freq_factors.length !== headDim / 2)
+      scalingIssue("freq_factors", `is not one number for each of the ${headDim / 2} pairs of a head`);
+    checkRotation(scaling, headDim, scalingIssue);
     const rope: RopeConfig = {
       ...scaling,
       rope_type: scaling.rope_type ?? scaling.type ?? "default",
