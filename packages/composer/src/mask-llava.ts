@@ -1,6 +1,7 @@
 import {
   type BatchControls,
   type BatchedGeneration,
+  checkFinite,
   expandPrompt,
   type Folder,
   type GenerateControls,
@@ -150,7 +151,10 @@ export class MaskLlava implements Disposable {
     return this.#turns.take(async () => (await this.#analyse(picture, options)).analysis);
   }
 
-  /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
+  /**
+   * The visual tokens of a picture within a budget.
+   * @throws ComposeError for a budget or boxes that do not fit; RuntimeError NOT_FINITE for weights that lead to no numbers
+   */
   compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
     return this.#turns.take(async () => {
       const analysed = await this.#analyse(picture, options);
@@ -302,6 +306,8 @@ export class MaskLlava implements Disposable {
     const { visualTokens, visualEmbeds } = tokens;
     using program = await cmd.finish({ outputs: [visualTokens, visualEmbeds] });
     const [before, behind] = await program.runAndRead([visualTokens, visualEmbeds]);
+    checkFinite("Mask-LLaVA's visual tokens", before as Float32Array);
+    checkFinite("Mask-LLaVA's visual embeddings", behind as Float32Array);
     const composed: Composed = {
       visualTokens: { shape: visualTokens.shape, data: before as Float32Array },
       visualEmbeds: { shape: visualEmbeds.shape, data: behind as Float32Array },

@@ -1,6 +1,7 @@
 export * from "./activations.ts";
 export * from "./arithmetic.ts";
 export * from "./copy-bytes.ts";
+export * from "./finite.ts";
 export * from "./layer-norm.ts";
 export * from "./linear.ts";
 export * from "./normalize.ts";

@@ -1,6 +1,6 @@
-import { type Device, RuntimeError, type Tensor } from "@mask-llava/runtime";
+import type { Device, Tensor } from "@mask-llava/runtime";
 import type { Geometry, Size } from "../images/index.ts";
-import type { Turns } from "../nn/index.ts";
+import { checkFinite, type Turns } from "../nn/index.ts";
 import type { MaskKind, MaskUpsampler } from "./mask-upsampler.ts";
 import { copyRows } from "./replay.ts";
 
@@ -75,14 +75,13 @@ export class SamMasks implements Disposable {
     return this.#enlarge(this.#all(), [this.prompts, this.masksPerPrompt], kind);
   }
 
-  /** Picks by the predicted scores; of equal ones the first. */
+  /** Picks by the predicted scores; of equal ones the first. @throws RuntimeError NOT_FINITE for scores that are no numbers */
   best(): BestMasks {
     const k = this.masksPerPrompt;
     const rows = Array.from({ length: this.prompts }, (_, p) =>
       this.iouScores.data.subarray(p * k, (p + 1) * k),
     );
-    if (!this.iouScores.data.every(Number.isFinite))
-      throw new RuntimeError("NOT_FINITE", "SAM: the predicted scores hold NaN or infinity");
+    checkFinite("SAM's predicted scores", this.iouScores.data);
     const indices = rows.map((row) => row.indexOf(Math.max(...row)));
     return { indices, scores: rows.map((row, p) => row[indices[p] as number] as number) };
   }
