@@ -91,6 +91,26 @@ export class SamMasks implements Disposable {
     return this.#read(this.#bestRows(), [this.prompts], kind);
   }
 
+  /**
+   * The best mask of each prompt at the picture's size, one after the other, 1 inside and 0 outside. What is not kept takes
+   * no memory, and what is kept a byte a pixel: a picture of megapixels may have hundreds of prompts.
+   * @param visit is handed the mask of a prompt, which is its own. [H, W]
+   * @param prompts which, and in what order; default: all
+   */
+  async visitBestMasks(
+    visit: (mask: Uint8Array, prompt: number) => void,
+    prompts?: readonly number[],
+  ): Promise<void> {
+    const best = this.#bestRows();
+    const order = prompts ?? best.map((_, p) => p);
+    const rows = order.map((p) => best[p] as number);
+    const pixels = this.size.height * this.size.width;
+    await this.#eachChunk(rows, "binary", (values, first) => {
+      for (let at = 0; at < values.length; at += pixels)
+        visit(new Uint8Array(values.subarray(at, at + pixels)), order[first + at / pixels] as number);
+    });
+  }
+
   /** The best mask of each prompt at the picture's size, on the GPU; the caller disposes it. [P, H, W] */
   bestMasks(kind: MaskKind = "binary"): Promise<Tensor> {
     return this.#enlarge(this.#bestRows(), [this.prompts], kind);
@@ -112,17 +132,26 @@ export class SamMasks implements Disposable {
     return this.best().indices.map((index, p) => p * this.masksPerPrompt + index);
   }
 
-  #read(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<SamValues> {
+  async #read(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<SamValues> {
     const { height, width } = this.size;
-    const pixels = height * width;
-    return this.#turns.take(async () => {
-      const data = new Float32Array(rows.length * pixels);
-      await this.#upsampler.run(this.predMasks, rows, kind, this.geometry, async ({ maps, first, count }) => {
+    const data = new Float32Array(rows.length * height * width);
+    await this.#eachChunk(rows, kind, (values, first) => data.set(values, first * height * width));
+    return { shape: [...lead, height, width], data };
+  }
+
+  /** Hands over the masks of `rows` some at a time [n, H, W], with the place of the first among them. */
+  #eachChunk(
+    rows: readonly number[],
+    kind: MaskKind,
+    sink: (values: Float32Array, first: number) => void,
+  ): Promise<void> {
+    const pixels = this.size.height * this.size.width;
+    return this.#turns.take(() =>
+      this.#upsampler.run(this.predMasks, rows, kind, this.geometry, async ({ maps, first, count }) => {
         const part = (await this.#device.read(maps)) as Float32Array;
-        data.set(part.subarray(0, count * pixels), first * pixels);
-      });
-      return { shape: [...lead, height, width], data };
-    });
+        sink(part.subarray(0, count * pixels), first);
+      }),
+    );
   }
 
   #enlarge(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<Tensor> {
