@@ -19,7 +19,7 @@ import {
   Turns,
 } from "@mask-llava/models";
 import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
-import { type Analysis, type AnalysisTimings, Analyst } from "./analysis.ts";
+import { type Analysis, type AnalysisTimings, Analyst, analysisBytes } from "./analysis.ts";
 import { type BudgetOptions, planComposition } from "./budget.ts";
 import { compose } from "./compose.ts";
 import { contentHash, RecentResults } from "./content-hash.ts";
@@ -98,8 +98,8 @@ interface Analysed {
   readonly remembered: boolean;
 }
 
-/** Pictures whose image work is remembered. */
-const rememberedPictures = 8;
+/** Pictures whose image work is remembered: their objects have masks of as many bytes as a picture has pixels. */
+const remembered = { most: 8, bytes: 512 * 2 ** 20 };
 
 /**
  * Mask-LLaVA ("When LLaVA Meets Objects", 2026): a picture becomes [CLS], pooled patches and object tokens, as many as the
@@ -109,7 +109,7 @@ export class MaskLlava implements Disposable {
   readonly device: Device;
   readonly #networks: Networks;
   readonly #analyst: Analyst;
-  readonly #analyses = new RecentResults<Analysis>(rememberedPictures);
+  readonly #analyses = new RecentResults<Analysis>(remembered, analysisBytes);
   readonly #turns = new Turns();
   readonly #imageTokenId: number;
 
