@@ -2,7 +2,7 @@ import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { encodeSafetensors } from "@mask-llava/models";
 import { beforeAll } from "vitest";
-import { brokenModel, set } from "./broken.ts";
+import { brokenModel, notANumber, set } from "./broken.ts";
 import { describeFailures, type Place, type Row, type Says } from "./failures.ts";
 import { savedMaskLlava } from "./mask-llava-folder.ts";
 import { fixture, keptFolder, sharedDeviceCli } from "./support.ts";
@@ -141,6 +141,22 @@ const networkRows: readonly Row[] = [
   ]),
 ];
 
+const inversionRows: readonly Row[] = [
+  [
+    "a picture's embedding that is no numbers",
+    ({ folder, out }) => {
+      const weights = { "model.safetensors": notANumber("visual_projection.weight") };
+      return ["invert", image, "--model", brokenModel(inversion, folder, weights), "--mask", mask, ...out];
+    },
+    ["MaskInversion's embedding of the picture: NaN or infinity"],
+  ],
+  row(
+    "steps that lead to infinity",
+    [...invert, "--lr", "1e6", "--weight-decay", "1e6"],
+    ["MaskInversion's", "NaN or infinity", "expected finite numbers"],
+  ),
+];
+
 type Edit = (model: string) => void;
 
 let usual: string;
@@ -239,6 +255,15 @@ const maskLlavaRows: readonly Row[] = [
     "multi_modal_projector",
   ]),
   maskLlavaRow(
+    "a projector that gives no numbers",
+    (model) => {
+      const file = join(model, "projector", "model.safetensors");
+      const change = notANumber("multi_modal_projector.linear_2.bias");
+      writeFileSync(file, change(readFileSync(file)) as Uint8Array);
+    },
+    ["Mask-LLaVA's visual embeddings: NaN or infinity"],
+  ),
+  maskLlavaRow(
     "a projector for another decoder",
     (model) => {
       const weight = (shape: number[]) => ({
@@ -300,4 +325,5 @@ const maskLlavaRows: readonly Row[] = [
 describeFailures("a bad place or file for objects", placeRows, cli);
 describeFailures("another kind of model", kindRows, cli);
 describeFailures("a bad detector or segmenter", networkRows, cli);
+describeFailures("an inversion that leads to no numbers", inversionRows, cli);
 describeFailures("a bad Mask-LLaVA checkpoint or budget", maskLlavaRows, cli);

@@ -1,4 +1,4 @@
-import { type Change, entry, gone, header, json, safetensors, set } from "./broken.ts";
+import { type Change, entry, gone, header, json, notANumber, safetensors, set } from "./broken.ts";
 import { broken, describeFailures, type Row, type Says } from "./failures.ts";
 import { sharedDeviceCli } from "./support.ts";
 
@@ -9,6 +9,9 @@ const llama = (what: string, change: Change, says: Says) =>
   broken(what, "llama-gqa", weights, change, [weights, ...says]);
 /** A row whose message names the folder, as it is about all of its files. */
 const whole = (what: string, change: Change, says: Says) => broken(what, "llama-gqa", weights, change, says);
+/** A row with a weight that is not a number, whose message says what came of it. */
+const clip = (what: string, name: string, says: Says) =>
+  broken(what, "clip-quick-gelu", weights, notANumber(name), ["NaN or infinity", "found NaN at", ...says]);
 const safetensorsRows: readonly Row[] = [
   llama("no weights at all", gone, ["holds no weights", "model.safetensors.index.json"]),
   llama("empty weights", () => "", ["too short", "found 0 bytes"]),
@@ -137,16 +140,13 @@ const safetensorsRows: readonly Row[] = [
     }),
     [norm, "found [6, 6]", "expected [36]"],
   ),
-  whole(
-    "weights that are not numbers",
-    header((entries, data) => {
-      const copy = Buffer.from(data);
-      const [from] = entry(entries, norm).data_offsets;
-      copy.writeFloatLE(Number.NaN, from);
-      return copy;
-    }),
-    ["logits are not finite"],
-  ),
+  whole("weights that are not numbers", notANumber(norm), ["logits are not finite"]),
+  clip("a picture's embedding that is no numbers", "visual_projection.weight", ["embedding of the picture"]),
+  clip("a vision tower that gives no numbers", "vision_model.encoder.layers.1.layer_norm1.weight", [
+    "last hidden state",
+  ]),
+  clip("texts' embeddings that are no numbers", "text_projection.weight", ["embeddings of the texts"]),
+  clip("probabilities that are no numbers", "logit_scale", ["probabilities of the texts"]),
   broken("a missing shard", "llama-tied-llama3", "model-00002-of-00003.safetensors", gone, [
     "model-00002-of-00003.safetensors",
     "shard is missing",

@@ -71,6 +71,15 @@ export function safetensors(text: string, data: Uint8Array): Buffer {
   return Buffer.concat([length, head, data]);
 }
 
+/** Makes the first value of an F32 tensor NaN. */
+export function notANumber(name: string): Change {
+  return header((entries, data) => {
+    const copy = Buffer.from(data);
+    copy.writeFloatLE(Number.NaN, entry(entries, name).data_offsets[0]);
+    return copy;
+  });
+}
+
 /** An entry that must be there. */
 export function entry(entries: Readonly<Record<string, Entry>>, name: string): Entry {
   const found = entries[name];

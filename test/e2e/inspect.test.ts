@@ -1,6 +1,6 @@
 import type { CheckpointReport } from "@mask-llava/models";
 import { describe, expect, test } from "vitest";
-import { brokenModel, entry, header } from "./broken.ts";
+import { brokenModel, entry, header, set } from "./broken.ts";
 import { cli, fixture, temporaryFolder } from "./support.ts";
 
 async function inspect(folder: string): Promise<{ code: number; report: CheckpointReport; stderr: string }> {
@@ -70,6 +70,26 @@ describe("inspect", () => {
       'tensor "model.norm.weight" is missing (expected [36])',
     ]);
     for (const problem of report.load?.problems ?? []) expect(stderr).toContain(problem);
+  });
+
+  test("refuses a number of layers that no network has", async () => {
+    const model = brokenModel("llama-gqa", temporaryFolder(), {
+      "config.json": set("num_hidden_layers", 2_000_000_000),
+    });
+    const { code, stdout, stderr } = await cli("inspect", model);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("config.json: num_hidden_layers: ");
+    expect(stderr).toContain("found 2000000000, expected at most 4096");
+  });
+
+  test("refuses rotary settings that no frequencies can be computed from", async () => {
+    const model = brokenModel("llama-gqa", temporaryFolder(), {
+      "config.json": set("rope_parameters.partial_rotary_factor", 0.25),
+    });
+    const { code, stdout, stderr } = await cli("inspect", model);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("config.json: rope_parameters.partial_rotary_factor: rotates 3 elements");
+    expect(stderr).toContain("found 0.25, expected a share that is an even number of elements");
   });
 
   test("tells the tensors of a model that is not one of ours", async () => {

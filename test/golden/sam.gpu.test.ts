@@ -214,6 +214,13 @@ describe.each(["sam-window-divides", "sam-window-pads"])("%s", (name) => {
     const binary = await masks.readBestMasks();
     expect(binary.shape).toEqual([indices.length, masks.size.height, masks.size.width]);
     expect([...binary.data]).toEqual(best.map((v) => (v > 0 ? 1 : 0)));
+    const visited: number[][] = [];
+    await masks.visitBestMasks((mask) => visited.push([...mask]));
+    expect(visited.flat()).toEqual([...binary.data]);
+    const backwards: number[][] = [];
+    const prompts = indices.map((_, p) => p).reverse();
+    await masks.visitBestMasks((mask) => backwards.push([...mask]), prompts);
+    expect(backwards).toEqual(visited.toReversed());
     const soft = await masks.readBestMasks("soft");
     const sigmoid = best.map((v) => 1 / (1 + Math.exp(-v)));
     expect(relativeL2(soft.data, sigmoid)).toBeLessThan(1e-5); // one f32 sigmoid

@@ -34,6 +34,13 @@ export interface Analysis {
   readonly timings: AnalysisTimings;
 }
 
+/** Host memory of an analysis: that of its arrays. */
+export function analysisBytes({ processed, cls, patches, objects, objectTokens, maps }: Analysis): number {
+  const arrays = [processed.pixelValues, cls.data, patches.data, objectTokens.data, maps?.data];
+  const masks = objects.map(({ mask }) => mask.data);
+  return [...arrays, ...masks].reduce((sum, array) => sum + (array?.byteLength ?? 0), 0);
+}
+
 /** Does the image work of a checkpoint's networks; its programs are recorded once and replayed. */
 export class Analyst implements Disposable {
   readonly #networks: Networks;

@@ -9,6 +9,7 @@ export * from "./mask-llava.ts";
 export {
   backgroundMask,
   boxMask,
+  type Distinctness,
   distinctMasks,
   type Mask,
   maskArea,

@@ -1,6 +1,7 @@
 import {
   type BatchControls,
   type BatchedGeneration,
+  checkFinite,
   expandPrompt,
   type Folder,
   type GenerateControls,
@@ -18,7 +19,7 @@ import {
   Turns,
 } from "@mask-llava/models";
 import { CancelledError, type Device, type Tensor } from "@mask-llava/runtime";
-import { type Analysis, type AnalysisTimings, Analyst } from "./analysis.ts";
+import { type Analysis, type AnalysisTimings, Analyst, analysisBytes } from "./analysis.ts";
 import { type BudgetOptions, planComposition } from "./budget.ts";
 import { compose } from "./compose.ts";
 import { contentHash, RecentResults } from "./content-hash.ts";
@@ -97,8 +98,8 @@ interface Analysed {
   readonly remembered: boolean;
 }
 
-/** Pictures whose image work is remembered. */
-const rememberedPictures = 8;
+/** Pictures whose image work is remembered: their objects have masks of as many bytes as a picture has pixels. */
+const remembered = { most: 8, bytes: 512 * 2 ** 20 };
 
 /**
  * Mask-LLaVA ("When LLaVA Meets Objects", 2026): a picture becomes [CLS], pooled patches and object tokens, as many as the
@@ -108,7 +109,7 @@ export class MaskLlava implements Disposable {
   readonly device: Device;
   readonly #networks: Networks;
   readonly #analyst: Analyst;
-  readonly #analyses = new RecentResults<Analysis>(rememberedPictures);
+  readonly #analyses = new RecentResults<Analysis>(remembered, analysisBytes);
   readonly #turns = new Turns();
   readonly #imageTokenId: number;
 
@@ -150,7 +151,10 @@ export class MaskLlava implements Disposable {
     return this.#turns.take(async () => (await this.#analyse(picture, options)).analysis);
   }
 
-  /** The visual tokens of a picture within a budget. @throws ComposeError for a budget or boxes that do not fit */
+  /**
+   * The visual tokens of a picture within a budget.
+   * @throws ComposeError for a budget or boxes that do not fit; RuntimeError NOT_FINITE for weights that lead to no numbers
+   */
   compose(picture: Pixels, options: ComposeOptions = {}): Promise<Composed> {
     return this.#turns.take(async () => {
       const analysed = await this.#analyse(picture, options);
@@ -302,6 +306,8 @@ export class MaskLlava implements Disposable {
     const { visualTokens, visualEmbeds } = tokens;
     using program = await cmd.finish({ outputs: [visualTokens, visualEmbeds] });
     const [before, behind] = await program.runAndRead([visualTokens, visualEmbeds]);
+    checkFinite("Mask-LLaVA's visual tokens", before as Float32Array);
+    checkFinite("Mask-LLaVA's visual embeddings", behind as Float32Array);
     const composed: Composed = {
       visualTokens: { shape: visualTokens.shape, data: before as Float32Array },
       visualEmbeds: { shape: visualEmbeds.shape, data: behind as Float32Array },

@@ -4,6 +4,7 @@ import {
   backgroundMask,
   boxMask,
   coverage,
+  distinctFilter,
   distinctMasks,
   type Mask,
   maskArea,
@@ -46,6 +47,24 @@ describe("masks", () => {
     expect(distinctMasks([none, a, b, c], { minArea: 0, iou: 0.9, most: 9 })).toEqual([1, 2, 3]);
     expect(distinctMasks([a, b, c], { minArea: 0.45, iou: 1, most: 9 })).toEqual([1, 2]);
     expect(distinctMasks([a, b, c], { minArea: 0, iou: 1, most: 1 })).toEqual([0]);
+  });
+
+  test("a filter decides of each mask when it comes, as of all of them together", () => {
+    const r = new Random(3);
+    for (let n = 0; n < 50; n++) {
+      const masks = Array.from({ length: 12 }, () => randomMask(r, r.uniform()));
+      const options = { minArea: 0.2, iou: 0.4, most: r.integer(1, 6) };
+      const stays = distinctFilter(options);
+      const kept = masks.flatMap((mask, i) => (stays(mask) ? [i] : []));
+      const area = (i: number) => maskArea(masks[i] as Mask);
+      const overlaps = (i: number, j: number) => maskIou(masks[i] as Mask, masks[j] as Mask) > options.iou;
+      const expected: number[] = [];
+      for (let i = 0; i < 12 && expected.length < options.most; i++) {
+        if (area(i) >= 0.2 * 91 && !expected.some((k) => overlaps(k, i))) expected.push(i);
+      }
+      expect(kept).toEqual(expected);
+      expect(distinctMasks(masks, options)).toEqual(expected);
+    }
   });
 
   test("coverage keeps the area, at any factor", () => {

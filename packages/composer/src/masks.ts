@@ -45,22 +45,33 @@ export function backgroundMask(masks: readonly Mask[], { width, height }: Size):
   return { width, height, data };
 }
 
-/**
- * Walks masks in order and gives the indices of those that stay: not smaller than `minArea` (a share of the picture), not
- * overlapping an earlier one that stays by more than `iou`, at most `most`.
- */
-export function distinctMasks(
-  masks: readonly Mask[],
-  options: { minArea: number; iou: number; most: number },
-): number[] {
-  const kept: number[] = [];
-  masks.forEach((mask, i) => {
-    if (kept.length >= options.most) return;
+/** Which masks stay. */
+export interface Distinctness {
+  /** Least share of the picture. */
+  readonly minArea: number;
+  /** Most overlap (intersection over union) with an earlier one that stays. */
+  readonly iou: number;
+  /** Most masks. */
+  readonly most: number;
+}
+
+/** Decides of one mask after the other whether it stays; holds on to those that do, and to no others. */
+export function distinctFilter({ minArea, iou, most }: Distinctness): (mask: Mask) => boolean {
+  const kept: Mask[] = [];
+  return (mask) => {
+    if (kept.length >= most) return false;
     const area = maskArea(mask);
-    if (area === 0 || area < options.minArea * mask.width * mask.height) return;
-    if (kept.every((k) => maskIou(masks[k] as Mask, mask) <= options.iou)) kept.push(i);
-  });
-  return kept;
+    if (area === 0 || area < minArea * mask.width * mask.height) return false;
+    const stays = kept.every((earlier) => maskIou(earlier, mask) <= iou);
+    if (stays) kept.push(mask);
+    return stays;
+  };
+}
+
+/** The indices of the masks that stay. */
+export function distinctMasks(masks: readonly Mask[], options: Distinctness): number[] {
+  const stays = distinctFilter(options);
+  return masks.flatMap((mask, i) => (stays(mask) ? [i] : []));
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Box, Pixels, SamMasks } from "@mask-llava/models";
 import { ComposeError } from "./errors.ts";
-import { backgroundMask, boxMask, distinctMasks, type Mask, maskArea } from "./masks.ts";
+import { backgroundMask, boxMask, distinctFilter, type Mask, maskArea } from "./masks.ts";
 import type { Networks } from "./networks.ts";
 import type { ObjectCandidate } from "./visual-tokens.ts";
 
@@ -42,23 +42,18 @@ export async function findObjects(
   const started = performance.now();
   const proposals = given.masks ? undefined : await propose(picture, networks, given.boxes);
   const detected = performance.now();
-  const masked = given.masks ? ownMasks(picture, given.masks) : await segment(picture, networks, proposals);
   const options = {
     minArea: settings.objects.min_area,
     iou: settings.objects.mask_nms,
     most: settings.max_objects,
   };
   // what a caller names is wanted: it is neither filtered nor cut
-  const wanted = given.masks || given.boxes;
-  const kept = wanted
-    ? masked.map((_, i) => i)
-    : distinctMasks(
-        masked.map(({ mask }) => mask),
-        options,
-      );
+  const keeps = given.boxes ? () => true : distinctFilter(options);
+  const masked = given.masks
+    ? ownMasks(picture, given.masks)
+    : await segment(picture, networks, proposals, keeps);
   const pixels = picture.width * picture.height;
-  const objects = kept.map((i): FoundObject => {
-    const { mask, box, score } = masked[i] as MaskedProposal;
+  const objects = masked.map(({ mask, box, score }): FoundObject => {
     return { kind: "object", score, box, mask, area: maskArea(mask) / pixels };
   });
   if (settings.background) objects.push(background(objects, picture));
@@ -93,18 +88,25 @@ async function propose(
   throw new ComposeError("the checkpoint has neither a detector nor a segmenter: give boxes or masks");
 }
 
+/** Masks are as large as the picture and proposals many, so that `keeps` decides on each, best first, as it is made. */
 async function segment(
   picture: Pixels,
   { segmenter, settings }: Networks,
   proposals: readonly Proposal[] | undefined,
+  keeps: (mask: Mask) => boolean,
 ): Promise<MaskedProposal[]> {
   if (proposals?.length === 0) return [];
-  if (!segmenter) return (proposals ?? []).map((p) => ({ ...p, mask: boxMask(p.box, picture) }));
+  if (!segmenter) {
+    return (proposals ?? []).flatMap((proposal) => {
+      const mask = boxMask(proposal.box, picture);
+      return keeps(mask) ? [{ ...proposal, mask }] : [];
+    });
+  }
   using image = await segmenter.encode(picture);
   if (proposals) {
     using masks = await segmenter.decode(image, { boxes: proposals.map(({ box }) => box) });
-    const binary = await bestMasks(masks);
-    return proposals.map((p, i) => ({ ...p, mask: binary[i] as Mask }));
+    const kept = await bestMasks(masks, keeps);
+    return kept.map(({ mask, prompt }) => ({ ...(proposals[prompt] as Proposal), mask }));
   }
   const side = settings.objects.point_grid;
   const points = Array.from({ length: side * side }, (_, i) => [
@@ -116,20 +118,21 @@ async function segment(
   ]);
   using masks = await segmenter.decode(image, { points });
   const { scores } = masks.best();
-  return (await bestMasks(masks))
-    .map((mask, i) => ({ mask, box: boundingBox(mask), score: scores[i] as number }))
-    .sort((a, b) => b.score - a.score);
+  const scoreOf = (prompt: number) => scores[prompt] as number;
+  const bestFirst = points.map((_, prompt) => prompt).sort((a, b) => scoreOf(b) - scoreOf(a));
+  const kept = await bestMasks(masks, keeps, bestFirst);
+  return kept.map(({ mask, prompt }) => ({ mask, box: boundingBox(mask), score: scoreOf(prompt) }));
 }
 
-async function bestMasks(masks: SamMasks): Promise<Mask[]> {
-  const { shape, data } = await masks.readBestMasks("binary");
-  const [count, height, width] = shape as [number, number, number];
-  const pixels = height * width;
-  return Array.from({ length: count }, (_, i) => ({
-    height,
-    width,
-    data: Uint8Array.from(data.subarray(i * pixels, (i + 1) * pixels)),
-  }));
+/** The masks that are kept, each with the prompt that it answers. */
+async function bestMasks(masks: SamMasks, keeps: (mask: Mask) => boolean, order?: readonly number[]) {
+  const { height, width } = masks.size;
+  const kept: { readonly mask: Mask; readonly prompt: number }[] = [];
+  await masks.visitBestMasks((data, prompt) => {
+    const mask = { height, width, data };
+    if (keeps(mask)) kept.push({ mask, prompt });
+  }, order);
+  return kept;
 }
 
 function ownMasks(picture: Pixels, masks: readonly Mask[]): MaskedProposal[] {

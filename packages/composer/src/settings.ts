@@ -48,8 +48,11 @@ const objectsSchema = z.strictObject({
   mask_nms: share.default(0.9),
   /** Masks that cover less of the picture are dropped. */
   min_area: share.default(0.0005),
-  /** Side of the grid of point prompts that proposes objects where there is a segmenter but no detector and no boxes. */
-  point_grid: count.default(8),
+  /**
+   * Side of the grid of point prompts that proposes objects where there is a segmenter but no detector and no boxes. Each
+   * of the side^2 prompts has a mask at the picture's size: SAM's own generator of masks takes 32.
+   */
+  point_grid: count.max(64).default(8),
 });
 
 /** `mask_llava.json`, field by field. Unknown fields are errors: a misspelt one must not become a default. */

@@ -109,7 +109,7 @@ async function segment(image: string, flags: SegmentFlags, io: Io): Promise<void
       return joined(parts);
     });
     io.signal.throwIfAborted();
-    const masks = binaryMasks(decoded.best, picture);
+    const masks = decoded.best;
     const results = masks.map((mask, i) => describe(mask, prompts[i] as Prompt, decoded, i, picture));
     const coco = cocoDocument(named, ["object"], cocoAnnotations(results.map(cocoObject)));
     const embeddings = all ? await model.readEmbedding(encoded) : undefined;
@@ -157,8 +157,8 @@ interface Decoded {
   readonly iouScores: SamValues;
   /** Which mask of each prompt is the best. */
   readonly indices: readonly number[];
-  /** The best mask of each, 0 or 1. [P, H, W] */
-  readonly best: SamValues;
+  /** The best mask of each, 0 or 1. [H, W] */
+  readonly best: readonly Uint8Array[];
   /** Where all is asked for. [P, K, h, w] */
   readonly predMasks: SamValues | undefined;
   /** Where all is asked for. [P, K, H, W] */
@@ -167,10 +167,12 @@ interface Decoded {
 
 async function decode(model: Sam, image: SamImage, prompts: SamPrompts, all: boolean): Promise<Decoded> {
   using masks = await model.decode(image, prompts);
+  const best: Uint8Array[] = [];
+  await masks.visitBestMasks((mask) => best.push(mask));
   return {
     iouScores: masks.iouScores,
     indices: masks.best().indices,
-    best: await masks.readBestMasks("binary"),
+    best,
     predMasks: all ? await masks.readPredMasks() : undefined,
     maskLogits: all ? await masks.readMaskLogits() : undefined,
   };
@@ -184,7 +186,7 @@ function joined(parts: readonly Decoded[]): Decoded {
   return {
     iouScores: stacked(parts.map(({ iouScores }) => iouScores)),
     indices: parts.flatMap(({ indices }) => indices),
-    best: stacked(parts.map(({ best }) => best)),
+    best: parts.flatMap(({ best }) => best),
     predMasks: whole(parts.map(({ predMasks }) => predMasks)),
     maskLogits: whole(parts.map(({ maskLogits }) => maskLogits)),
   };
@@ -202,13 +204,6 @@ function stacked(parts: readonly SamValues[]): SamValues {
   }
   const rows = parts.reduce((sum, { shape }) => sum + (shape[0] as number), 0);
   return { shape: [rows, ...first.shape.slice(1)], data };
-}
-
-function binaryMasks({ shape, data }: SamValues, { width, height }: Pixels): Uint8Array[] {
-  const size = width * height;
-  return Array.from({ length: shape[0] as number }, (_, i) =>
-    Uint8Array.from(data.subarray(i * size, (i + 1) * size)),
-  );
 }
 
 function describe(

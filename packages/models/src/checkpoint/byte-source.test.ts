@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { FileFolder, FileSource, saveSafetensors } from "../node/file-source.ts";
-import { type ByteSource, MemorySource } from "./byte-source.ts";
+import { type ByteSource, HttpSource, MemorySource } from "./byte-source.ts";
 import { CheckpointError, ConfigError } from "./errors.ts";
 import { type Folder, HttpFolder, MemoryFolder, readJson, readText, requireJson } from "./folder.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -108,6 +108,33 @@ describe("HTTP answers that are not usable", () => {
     });
     const source = await opened(new HttpFolder(url).open("f"));
     await expect(source.read(10, 10)).rejects.toThrow(message);
+  });
+
+  test.each([
+    ["an empty", "", /another length.*found 0 bytes, expected 1/],
+    ["a longer", "xy", /another length/],
+  ])("%s body for the first byte", async (_, body, message) => {
+    const url = await serve((_request, response) => {
+      response.writeHead(206, { "Content-Range": "bytes 0-0/1000" }).end(body);
+    });
+    await expect(new HttpFolder(url).open("f")).rejects.toThrow(message);
+  });
+
+  test("a body without an end for the first byte is not read on", async () => {
+    let [sent, cancelled] = [0, false];
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (++sent > 100) controller.error(new Error("it was read on"));
+        else controller.enqueue(new Uint8Array(1000));
+      },
+      cancel() {
+        cancelled = true;
+      },
+    });
+    const headers = { "Content-Range": "bytes 0-0/1000" };
+    const get = async () => new Response(endless, { status: 206, headers });
+    await expect(HttpSource.open("f", "http://server/f", get)).rejects.toThrow(/another length/);
+    expect(cancelled).toBe(true);
   });
 
   test("absent file, no server, abort", async () => {

@@ -105,7 +105,7 @@ export class HttpSource implements ByteSource {
         expected: "bytes 0-0/SIZE",
       });
     }
-    await response.arrayBuffer();
+    await fill(response, new Uint8Array(1), name);
     return new HttpSource(name, url, range.size, get, signal);
   }
 
@@ -179,7 +179,7 @@ async function partial(
   };
 }
 
-/** Streams the body into `target`, which it must fill exactly. */
+/** Streams the body into `target`, which it must fill exactly; no more of a longer body is awaited. */
 async function fill(response: Response, target: Uint8Array, name: string): Promise<void> {
   const wrongLength = (found: number) =>
     new CheckpointError("the server's body has another length than its Content-Range", {

@@ -3,7 +3,7 @@ import { ConfigError, describe } from "./errors.ts";
 
 /**
  * `json` as `schema` has it. The first issue becomes a ConfigError with the field's path, what was found there and what was
- * expected; further issues are counted in the message.
+ * expected (of a refinement's own issue: `params.expected`); further issues are counted in the message.
  */
 export function parseConfig<S extends z.ZodType>(schema: S, json: unknown, file: string): z.output<S> {
   const result = schema.safeParse(json);
@@ -52,6 +52,8 @@ function expectation(issue: z.core.$ZodIssue): string | undefined {
       return `${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`;
     case "unrecognized_keys":
       return `no field ${issue.keys.join(", ")}`;
+    case "custom":
+      return typeof issue.params?.expected === "string" ? issue.params.expected : undefined;
     default:
       return undefined;
   }

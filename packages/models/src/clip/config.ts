@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount } from "../nn/index.ts";
 
 const count = z.int32().positive();
 
@@ -15,7 +15,7 @@ export const clipVisionConfigSchema = z
     hidden_size: count.default(768),
     intermediate_size: count.default(3072),
     projection_dim: count.default(512),
-    num_hidden_layers: count.default(12),
+    num_hidden_layers: layerCount.default(12),
     num_attention_heads: count.default(12),
     num_channels: count.default(3),
     image_size: count.default(224),
@@ -37,7 +37,7 @@ export const clipTextConfigSchema = z
     hidden_size: count.default(512),
     intermediate_size: count.default(2048),
     projection_dim: count.default(512),
-    num_hidden_layers: count.default(12),
+    num_hidden_layers: layerCount.default(12),
     num_attention_heads: count.default(8),
     max_position_embeddings: count.default(77),
     hidden_act: activationSchema.default("quick_gelu"),

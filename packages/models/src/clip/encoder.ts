@@ -6,7 +6,7 @@ import {
   type Pixels,
   type ProcessedImage,
 } from "../images/index.ts";
-import { PixelProgram } from "../nn/index.ts";
+import { checkFinite, PixelProgram } from "../nn/index.ts";
 import { Tokenizer } from "../text/index.ts";
 import { Clip } from "./model.ts";
 
@@ -56,21 +56,31 @@ export class ClipEncoder implements Disposable {
     return new ClipEncoder(await Clip.load(device, folder, options), processor, folder);
   }
 
-  /** Encodes a picture; the program is recorded at the first and replayed for the others. */
+  /**
+   * Encodes a picture; the program is recorded at the first and replayed for the others.
+   * @throws RuntimeError NOT_FINITE for weights whose answers are no numbers
+   */
   async encodeImage(picture: Pixels): Promise<ImageEncoding> {
     const processed = this.processor.process(picture);
     const { pixels, program, outputs } = await this.#image.forShape(processed.shape);
     this.clip.device.write(pixels, processed.pixelValues);
-    const [last, pooled, embeds] = await program.runAndRead(outputs);
+    const read = await program.runAndRead(outputs);
+    const [last, pooled, embeds] = read as [Float32Array, Float32Array, Float32Array];
+    checkFinite("CLIP's last hidden state", last);
+    checkFinite("CLIP's pooled output", pooled);
+    checkFinite("CLIP's embedding of the picture", embeds);
     return {
       processed,
-      lastHiddenState: { shape: outputs[0].shape, data: last as Float32Array },
-      poolerOutput: pooled as Float32Array,
-      imageEmbeds: embeds as Float32Array,
+      lastHiddenState: { shape: outputs[0].shape, data: last },
+      poolerOutput: pooled,
+      imageEmbeds: embeds,
     };
   }
 
-  /** Encodes texts, cut to the positions that the text tower has. */
+  /**
+   * Encodes texts, cut to the positions that the text tower has.
+   * @throws RuntimeError NOT_FINITE for weights whose answers are no numbers
+   */
   async encodeTexts(texts: readonly string[]): Promise<TextEncoding> {
     this.#tokenizer ??= Tokenizer.load(this.#folder);
     const tokenizer = await this.#tokenizer;
@@ -93,14 +103,15 @@ export class ClipEncoder implements Disposable {
     const cmd = device.record("clip text");
     const embeds = this.clip.textEmbeds(cmd, text.forward(cmd, idTensor, endTensor).pooled); // [texts, E]
     using program = await cmd.finish({ outputs: [embeds] });
-    const [textEmbeds] = await program.runAndRead([embeds]);
-    return {
-      inputIds: { shape, data: Int32Array.from(padded.flat()) },
-      textEmbeds: textEmbeds as Float32Array,
-    };
+    const [textEmbeds] = (await program.runAndRead([embeds])) as [Float32Array];
+    checkFinite("CLIP's embeddings of the texts", textEmbeds);
+    return { inputIds: { shape, data: Int32Array.from(padded.flat()) }, textEmbeds };
   }
 
-  /** Zero-shot probabilities of texts for one picture: softmax of the scaled cosines. [1, texts] */
+  /**
+   * Zero-shot probabilities of texts for one picture: softmax of the scaled cosines. [1, texts]
+   * @throws RuntimeError NOT_FINITE for a logit scale that gives no numbers
+   */
   async probabilities(image: ImageEncoding, texts: TextEncoding): Promise<Float32Array> {
     const { device, config } = this.clip;
     const width = config.projection_dim;
@@ -110,8 +121,9 @@ export class ClipEncoder implements Disposable {
     const cmd = device.record("clip probabilities");
     const probs = softmax(cmd, this.clip.logits(cmd, i, t)); // [1, texts]
     using program = await cmd.finish({ outputs: [probs] });
-    const [result] = await program.runAndRead([probs]);
-    return result as Float32Array;
+    const [result] = (await program.runAndRead([probs])) as [Float32Array];
+    checkFinite("CLIP's probabilities of the texts", result);
+    return result;
   }
 
   dispose(): void {

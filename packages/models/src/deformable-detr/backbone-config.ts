@@ -1,6 +1,6 @@
 import type { Activation } from "@mask-llava/runtime";
 import { z } from "zod";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount, mostLayers } from "../nn/index.ts";
 
 /** What a ResNet (He et al. 2015) is made of, whichever library's configuration described it. */
 export interface ResNetStructure {
@@ -27,7 +27,13 @@ const resNetSchema = z.object({
   num_channels: z.literal(3).default(3),
   embedding_size: count.default(64),
   hidden_sizes: z.array(count).min(1).default([256, 512, 1024, 2048]),
-  depths: z.array(count).min(1).default([3, 4, 6, 3]),
+  depths: z
+    .array(layerCount)
+    .min(1)
+    .refine((depths) => depths.reduce((sum, n) => sum + n, 0) <= mostLayers, {
+      message: `adds up to more than ${mostLayers} blocks`,
+    })
+    .default([3, 4, 6, 3]),
   layer_type: z.enum(["basic", "bottleneck"]).default("bottleneck"),
   hidden_act: activationSchema.default("relu"),
   downsample_in_first_stage: z.boolean().default(false),

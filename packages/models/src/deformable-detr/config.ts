@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount } from "../nn/index.ts";
 import { backboneFields, type Issue, resNetStructure } from "./backbone-config.ts";
 
 const count = z.int32().positive();
@@ -7,29 +7,32 @@ const count = z.int32().positive();
 /** Groups of the norm behind every input projection: fixed by the architecture. */
 export const normGroups = 32;
 
+/** Most classes where they have no names in the file: each is given one. */
+const mostLabels = 2 ** 20;
+
 /** Hugging Face's `DeformableDetrConfig`, with its defaults and with the backbone resolved. */
 export const deformableDetrConfigSchema = z
   .object({
     model_type: z.literal("deformable_detr"),
     ...backboneFields,
     d_model: count.default(256),
-    encoder_layers: count.default(6),
+    encoder_layers: layerCount.default(6),
     encoder_ffn_dim: count.default(1024),
     encoder_attention_heads: count.default(8),
     encoder_n_points: count.default(4),
-    decoder_layers: count.default(6),
+    decoder_layers: layerCount.default(6),
     decoder_ffn_dim: count.default(1024),
     decoder_attention_heads: count.default(8),
     decoder_n_points: count.default(4),
     activation_function: activationSchema.default("relu"),
     position_embedding_type: z.literal("sine").default("sine"),
-    num_feature_levels: count.default(4),
+    num_feature_levels: layerCount.default(4),
     num_queries: count.default(300),
     with_box_refine: z.boolean().default(false),
     two_stage: z.boolean().default(false),
     two_stage_num_proposals: count.default(300),
     tie_word_embeddings: z.boolean().default(true),
-    num_labels: count.nullish(),
+    num_labels: count.max(mostLabels).nullish(),
     id2label: z.record(z.string(), z.string()).nullish(),
   })
   .transform((c, context) => {

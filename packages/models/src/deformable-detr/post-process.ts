@@ -1,5 +1,6 @@
 import { RuntimeError } from "@mask-llava/runtime";
 import type { Size } from "../images/index.ts";
+import { checkFinite } from "../nn/index.ts";
 
 /** A model's answer for one picture. */
 export interface RawDetections {
@@ -54,8 +55,8 @@ export function postProcess(raw: RawDetections, size: Size, options: PostProcess
 
 /** Sigmoid of every logit, in f32. [Q, C] */
 export function probabilities({ logits, boxes }: RawDetections): Float32Array {
-  if (!logits.every(Number.isFinite) || !boxes.every(Number.isFinite))
-    throw new RuntimeError("NOT_FINITE", "Deformable DETR: the logits or boxes hold NaN or infinity");
+  checkFinite("Deformable DETR's logits", logits);
+  checkFinite("Deformable DETR's boxes", boxes);
   return logits.map((x) => 1 / (1 + Math.exp(-x)));
 }
 

@@ -1,4 +1,5 @@
 import { OPENAI_CLIP_MEAN, OPENAI_CLIP_STD } from "../images/index.ts";
+import { mostLayers } from "../nn/index.ts";
 import type { GgufTensor } from "./header.ts";
 import { requireArchitecture } from "./llama-config.ts";
 import type { GgufMetadata } from "./metadata.ts";
@@ -31,7 +32,7 @@ export function projectorConfig(
   }
   checkProjector(metadata, tensors);
   const size = metadata.count("clip.vision.image_size");
-  const layers = metadata.count("clip.vision.block_count");
+  const layers = metadata.count("clip.vision.block_count", mostLayers);
   const gelu = metadata.optionalBoolean("clip.use_gelu") ?? false;
   if (metadata.optionalBoolean("clip.use_silu")) {
     throw metadata.error("clip.use_silu", "is not supported", "false");

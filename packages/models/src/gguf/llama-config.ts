@@ -1,3 +1,4 @@
+import { mostHeadElements, mostLayers } from "../nn/index.ts";
 import type { GgufTensor } from "./header.ts";
 import type { GgufMetadata } from "./metadata.ts";
 
@@ -55,7 +56,7 @@ export function llamaConfig(
     vocab_size: vocabularySize(metadata, tensors),
     hidden_size: width,
     intermediate_size: metadata.count("llama.feed_forward_length"),
-    num_hidden_layers: metadata.count("llama.block_count"),
+    num_hidden_layers: metadata.count("llama.block_count", mostLayers),
     num_attention_heads: heads,
     num_key_value_heads: kvHeads,
     head_dim: headSize(metadata, width, heads),
@@ -89,6 +90,13 @@ function headSize(metadata: GgufMetadata, width: number, heads: number): number 
     );
   }
   const size = keys ?? width / heads;
+  if (size > mostHeadElements) {
+    throw metadata.error(
+      keys === undefined ? "llama.attention.head_count" : "llama.attention.key_length",
+      `gives heads of ${size} elements`,
+      `at most ${mostHeadElements} of them`,
+    );
+  }
   for (const key of ["llama.attention.value_length", "llama.rope.dimension_count"]) {
     const other = metadata.optionalCount(key, 1);
     if (other !== undefined && other !== size) {

@@ -37,19 +37,19 @@ export class GgufMetadata {
     return this.#optional(key, "a boolean", (value) => (typeof value === "boolean" ? value : undefined));
   }
 
-  /** An integer of any width, from 0 (or `least`) to 2^31 - 1. */
-  optionalCount(key: string, least = 0): number | undefined {
-    return this.#optional(key, `an integer from ${least} to ${maxCount}`, (value) => {
+  /** An integer of any width, from 0 (or `least`) to 2^31 - 1 (or `most`). */
+  optionalCount(key: string, least = 0, most = maxCount): number | undefined {
+    return this.#optional(key, `an integer from ${least} to ${most}`, (value) => {
       const number = typeof value === "bigint" ? Number(value) : value;
       const fits =
-        typeof number === "number" && Number.isInteger(number) && number >= least && number <= maxCount;
+        typeof number === "number" && Number.isInteger(number) && number >= least && number <= most;
       return fits ? number : undefined;
     });
   }
 
-  /** A positive integer. */
-  count(key: string): number {
-    return this.#required(key, "a positive integer", this.optionalCount(key, 1));
+  /** A positive integer, no larger than `most` where it is given. */
+  count(key: string, most = maxCount): number {
+    return this.#required(key, "a positive integer", this.optionalCount(key, 1, most));
   }
 
   /** A positive number. */

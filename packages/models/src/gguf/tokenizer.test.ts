@@ -58,6 +58,33 @@ describe("SentencePiece", () => {
     expect(tokenizer.encode("a")).toEqual([1, id("▁a")]);
   });
 
+  test("pieces of characters beyond 16 bits are cut between them", () => {
+    const tokens = ["<unk>", "<s>", "</s>", "▁", "😀", "😁", "😀😁"];
+    const { model } = jsons({
+      "tokenizer.ggml.model": "llama",
+      "tokenizer.ggml.tokens": tokens,
+      "tokenizer.ggml.scores": Float32Array.from(tokens, (_, i) => -i),
+      "tokenizer.ggml.token_type": Int32Array.of(2, 3, 3, 1, 1, 1, 1),
+    }).tokenizer as { model: { merges: unknown } };
+    expect(model.merges).toEqual([["😀", "😁"]]);
+  });
+
+  test("a piece may be as long as many lines of spaces", () => {
+    const runs = [1, 2, 4, 512, 1024].map((n) => "▁".repeat(n));
+    const tokens = ["<unk>", "<s>", "</s>", ...runs];
+    const { model } = jsons({
+      "tokenizer.ggml.model": "llama",
+      "tokenizer.ggml.tokens": tokens,
+      "tokenizer.ggml.scores": Float32Array.from(tokens, (_, i) => -i),
+      "tokenizer.ggml.token_type": Int32Array.from(tokens, (_, i) => [2, 3, 3][i] ?? 1),
+    }).tokenizer as { model: { merges: unknown } };
+    expect(model.merges).toEqual([
+      [runs[0], runs[0]],
+      [runs[1], runs[1]],
+      [runs[3], runs[3]],
+    ]);
+  });
+
   test("bytes stand for what has no piece; a byte order mark is a piece", () => {
     const tokenizer = tokenizerOf(sentencePiece);
     expect(tokenizer.encode("é", { addSpecialTokens: false })).toEqual([id("▁"), 3 + 0xc3, 3 + 0xa9]);
@@ -161,6 +188,14 @@ describe("what is wrong is refused with file and key", () => {
     [
       "a token twice",
       { ...sentencePiece, "tokenizer.ggml.tokens": [...tokens.slice(0, 262), "ab", ...tokens.slice(263)] },
+      "tokenizer.ggml.tokens[262]",
+    ],
+    [
+      "a piece of a megabyte",
+      {
+        ...sentencePiece,
+        "tokenizer.ggml.tokens": [...tokens.slice(0, 262), "ab".repeat(500_000), ...tokens.slice(263)],
+      },
       "tokenizer.ggml.tokens[262]",
     ],
     [

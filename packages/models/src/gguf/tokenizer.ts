@@ -17,6 +17,12 @@ export interface TokenizerJsons {
   readonly imageTokenId: number | undefined;
 }
 
+/**
+ * Most UTF-16 units of a piece that others are merged to. All its cuts are tried, which takes the square of its length:
+ * SentencePiece makes pieces of 16 characters, and runs of spaces or line ends in vocabularies have a few dozen.
+ */
+const longestPiece = 1024;
+
 /** Control tokens that end a turn or a text, by name: many files name only one of them (llama.cpp's special_eog_ids). */
 const endings = new Set([
   "</s>",
@@ -271,18 +277,32 @@ function mergesOf(metadata: GgufMetadata, { tokens, types, ids }: Vocabulary): [
     const id = ids.get(token);
     return id !== undefined && types[id] === tokenTypes.normal;
   };
+  const pieces = [...ids].filter(([, id]) => types[id] === tokenTypes.normal);
+  const lengths = new Set(pieces.map(([token]) => token.length));
   const merges: { left: string; right: string; score: number }[] = [];
-  for (const [token, id] of ids) {
-    if (types[id] !== tokenTypes.normal) continue;
-    const characters = [...token];
-    for (let cut = characters.length - 1; cut > 0; cut--) {
-      const left = characters.slice(0, cut).join("");
-      const right = characters.slice(cut).join("");
+  for (const [token, id] of pieces) {
+    if (token.length > longestPiece) {
+      throw new ConfigError(
+        metadata.file,
+        `tokenizer.ggml.tokens[${id}]`,
+        "is longer than a piece of text can be",
+        { found: `${token.length} characters`, expected: `at most ${longestPiece}` },
+      );
+    }
+    for (let cut = token.length - 1; cut > 0; cut--) {
+      if (!lengths.has(cut) || !lengths.has(token.length - cut) || splitsPair(token, cut)) continue;
+      const left = token.slice(0, cut);
+      const right = token.slice(cut);
       if (isPiece(left) && isPiece(right)) merges.push({ left, right, score: scores[id] as number });
     }
   }
   // stable: cuts of one piece, and pieces of one score, keep their order
   return merges.sort((a, b) => b.score - a.score).map(({ left, right }) => [left, right]);
+}
+
+/** Whether a cut before `at` parts the two halves of one character beyond 16 bits. */
+function splitsPair(text: string, at: number): boolean {
+  return (text.codePointAt(at - 1) as number) > 0xffff;
 }
 
 /** GPT-2's BPE over bytes as characters. */

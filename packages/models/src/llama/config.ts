@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { quantizationSchema } from "../checkpoint/index.ts";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount, mostHeadElements } from "../nn/index.ts";
 
 const count = z.int32().positive();
 const idList = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]);
@@ -29,6 +29,25 @@ const ropeSchema = z.looseObject({
   freq_factors: z.array(z.number().positive()).optional(),
 });
 
+/** What `ropeFrequencies` would refuse of values that are well-formed each. */
+function checkRotation(
+  scaling: z.output<typeof ropeSchema>,
+  headDim: number,
+  issue: (field: keyof typeof scaling, message: string, expected: string) => void,
+): void {
+  const { low_freq_factor: low, high_freq_factor: high, partial_rotary_factor: part = 1 } = scaling;
+  const isLlama3 = (scaling.rope_type ?? scaling.type) === "llama3";
+  if (isLlama3 && low !== undefined && high !== undefined && high <= low)
+    issue("high_freq_factor", "is not above low_freq_factor", `more than ${low}`);
+  const rotated = Math.floor(headDim * part);
+  if (part < 1 && (rotated < 2 || rotated % 2 !== 0))
+    issue(
+      "partial_rotary_factor",
+      `rotates ${rotated} elements of a head of ${headDim}`,
+      "a share that is an even number of elements, at least 2",
+    );
+}
+
 /** Rotary settings as the runtime's `ropeFrequencies` takes them. */
 export interface RopeConfig {
   readonly rope_type: string;
@@ -47,7 +66,7 @@ export const llamaConfigSchema = z
     vocab_size: count.default(32000),
     hidden_size: count.default(4096),
     intermediate_size: count.default(11008),
-    num_hidden_layers: count.default(32),
+    num_hidden_layers: layerCount.default(32),
     num_attention_heads: count.default(32),
     num_key_value_heads: count.nullish(),
     head_dim: count.nullish(),
@@ -88,20 +107,24 @@ export const llamaConfigSchema = z
         path: ["head_dim"],
         message: "is odd: rotary positions need pairs",
       });
-    const { rope_theta, rope_scaling, rope_parameters, quantization_config: _, ...rest } = c;
-    const scaling = rope_parameters ?? rope_scaling ?? {};
-    for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
-      if (scaling[field] !== undefined) continue;
-      const path = [rope_parameters ? "rope_parameters" : "rope_scaling", field];
-      context.addIssue({ code: "custom", path, message: "is missing" });
-    }
-    if (scaling.freq_factors && scaling.freq_factors.length !== headDim / 2) {
+    if (headDim > mostHeadElements)
       context.addIssue({
         code: "custom",
-        path: [rope_parameters ? "rope_parameters" : "rope_scaling", "freq_factors"],
-        message: `is not one number for each of the ${headDim / 2} pairs of a head`,
+        path: [c.head_dim ? "head_dim" : "num_attention_heads"],
+        message: `gives heads of ${headDim} elements; at most ${mostHeadElements} are expected`,
       });
+    const { rope_theta, rope_scaling, rope_parameters, quantization_config: _, ...rest } = c;
+    const scaling = rope_parameters ?? rope_scaling ?? {};
+    const scalingIssue = (field: keyof typeof scaling, message: string, expected?: string) => {
+      const path = [rope_parameters ? "rope_parameters" : "rope_scaling", field];
+      context.addIssue({ code: "custom", path, message, params: { expected } });
+    };
+    for (const field of scalingFields[scaling.rope_type ?? scaling.type ?? "default"]) {
+      if (scaling[field] === undefined) scalingIssue(field, "is missing");
     }
+    if (scaling.freq_factors && scaling.freq_factors.length !== headDim / 2)
+      scalingIssue("freq_factors", `is not one number for each of the ${headDim / 2} pairs of a head`);
+    checkRotation(scaling, headDim, scalingIssue);
     const rope: RopeConfig = {
       ...scaling,
       rope_type: scaling.rope_type ?? scaling.type ?? "default",

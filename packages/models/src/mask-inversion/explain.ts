@@ -1,6 +1,6 @@
 import { mapDice, type Tensor } from "@mask-llava/runtime";
 import type { Size } from "../images/index.ts";
-import { l2Normalize } from "../nn/index.ts";
+import { checkFinite, l2Normalize } from "../nn/index.ts";
 import { relevanceOfImage } from "./gradient.ts";
 import { type InversionContext, SharedTensors } from "./invert.ts";
 import { mapsToPixels } from "./maps.ts";
@@ -11,6 +11,8 @@ import { MaskInversionError } from "./settings.ts";
  * LeGrad's explainability maps of embeddings, 0 to 1 each: which pixels make the image like a text's embedding.
  * @param embeddings [T, E], any norm
  * @returns [T, H, W]
+ * @throws MaskInversionError for embeddings of another width, or without a direction; RuntimeError NOT_FINITE for weights
+ * whose maps are no numbers
  */
 export async function legradMaps(
   context: InversionContext,
@@ -60,5 +62,6 @@ export async function legradMaps(
     const [values] = await program.runAndRead([at]);
     data.set(values as Float32Array, from * pixels);
   }
+  checkFinite("LeGrad's maps", data);
   return { shape: [count, size.height, size.width], data };
 }

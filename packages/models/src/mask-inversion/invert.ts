@@ -1,7 +1,7 @@
 import { CancelledError, type Device, formatSpec, Tensor } from "@mask-llava/runtime";
 import type { PatchGrid } from "../clip/index.ts";
 import type { Size } from "../images/index.ts";
-import { allOrNone } from "../nn/index.ts";
+import { allOrNone, checkFinite } from "../nn/index.ts";
 import type { LinearizedImage } from "./linearize.ts";
 import type { ResamplingTensors } from "./maps.ts";
 import { type BatchContext, type BatchResult, bytesPerMask, MaskBatch } from "./mask-batch.ts";
@@ -53,7 +53,7 @@ export interface Inversion {
 /**
  * Optimises an embedding for each mask of an image. The image's program must have run (or been submitted).
  * @throws MaskInversionError for no masks, masks of several sizes, values outside 0 to 1 (of masks on the host);
- * CancelledError
+ * RuntimeError NOT_FINITE for weights or a learning rate that lead to no numbers; CancelledError
  */
 export async function invertMasks(
   context: InversionContext,
@@ -108,10 +108,14 @@ function inversionOf(
     }
     return { shape, data };
   };
+  checkFinite("MaskInversion's embedding of the picture", embedding);
   const initial = new Float32Array(count * embedding.length);
   for (let m = 0; m < count; m++) initial.set(embedding, m * embedding.length);
   const steps = parts.reduce((sum, p) => sum + p.losses.length, 0) / count;
   const maskDiceLosses = joined((p) => p.losses, [count, steps]);
+  checkFinite("MaskInversion's losses", maskDiceLosses.data);
+  const embeddings = joined((p) => p.embeddings, [count, embedding.length]);
+  checkFinite("MaskInversion's embeddings of the masks", embeddings.data);
   const diceLosses = Float32Array.from({ length: steps }, (_, k) => {
     let sum = 0;
     for (let m = 0; m < count; m++) sum += maskDiceLosses.data[m * steps + k] as number;
@@ -120,7 +124,7 @@ function inversionOf(
   const maps = [count, height, width];
   return {
     initialEmbedding: { shape: [count, embedding.length], data: initial },
-    embeddings: joined((p) => p.embeddings, [count, embedding.length]),
+    embeddings,
     diceLosses,
     maskDiceLosses,
     ...(parts[0]?.maps && {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { activationSchema } from "../nn/index.ts";
+import { activationSchema, layerCount } from "../nn/index.ts";
 
 const count = z.int32().positive();
 const eps = z.number().positive().default(1e-6);
@@ -9,7 +9,7 @@ export const samVisionConfigSchema = z
   .object({
     hidden_size: count.default(768),
     output_channels: count.default(256),
-    num_hidden_layers: count.default(12),
+    num_hidden_layers: layerCount.default(12),
     num_attention_heads: count.default(12),
     num_channels: z.literal(3).default(3),
     image_size: count.default(1024),
@@ -63,11 +63,11 @@ export const samMaskDecoderConfigSchema = z
     hidden_size: count.default(256),
     hidden_act: activationSchema.default("relu"),
     mlp_dim: count.default(2048),
-    num_hidden_layers: count.default(2),
+    num_hidden_layers: layerCount.default(2),
     num_attention_heads: count.default(8),
     attention_downsample_rate: count.default(2),
-    num_multimask_outputs: count.default(3),
-    iou_head_depth: z.number().int().min(2).default(3),
+    num_multimask_outputs: layerCount.default(3),
+    iou_head_depth: layerCount.min(2).default(3),
     iou_head_hidden_dim: count.default(256),
     layer_norm_eps: eps,
   })

@@ -1,6 +1,6 @@
-import { type Device, RuntimeError, type Tensor } from "@mask-llava/runtime";
+import type { Device, Tensor } from "@mask-llava/runtime";
 import type { Geometry, Size } from "../images/index.ts";
-import type { Turns } from "../nn/index.ts";
+import { checkFinite, type Turns } from "../nn/index.ts";
 import type { MaskKind, MaskUpsampler } from "./mask-upsampler.ts";
 import { copyRows } from "./replay.ts";
 
@@ -75,14 +75,13 @@ export class SamMasks implements Disposable {
     return this.#enlarge(this.#all(), [this.prompts, this.masksPerPrompt], kind);
   }
 
-  /** Picks by the predicted scores; of equal ones the first. */
+  /** Picks by the predicted scores; of equal ones the first. @throws RuntimeError NOT_FINITE for scores that are no numbers */
   best(): BestMasks {
     const k = this.masksPerPrompt;
     const rows = Array.from({ length: this.prompts }, (_, p) =>
       this.iouScores.data.subarray(p * k, (p + 1) * k),
     );
-    if (!this.iouScores.data.every(Number.isFinite))
-      throw new RuntimeError("NOT_FINITE", "SAM: the predicted scores hold NaN or infinity");
+    checkFinite("SAM's predicted scores", this.iouScores.data);
     const indices = rows.map((row) => row.indexOf(Math.max(...row)));
     return { indices, scores: rows.map((row, p) => row[indices[p] as number] as number) };
   }
@@ -90,6 +89,26 @@ export class SamMasks implements Disposable {
   /** The best mask of each prompt at the picture's size, on the host. [P, H, W] */
   readBestMasks(kind: MaskKind = "binary"): Promise<SamValues> {
     return this.#read(this.#bestRows(), [this.prompts], kind);
+  }
+
+  /**
+   * The best mask of each prompt at the picture's size, one after the other, 1 inside and 0 outside. What is not kept takes
+   * no memory, and what is kept a byte a pixel: a picture of megapixels may have hundreds of prompts.
+   * @param visit is handed the mask of a prompt, which is its own. [H, W]
+   * @param prompts which, and in what order; default: all
+   */
+  async visitBestMasks(
+    visit: (mask: Uint8Array, prompt: number) => void,
+    prompts?: readonly number[],
+  ): Promise<void> {
+    const best = this.#bestRows();
+    const order = prompts ?? best.map((_, p) => p);
+    const rows = order.map((p) => best[p] as number);
+    const pixels = this.size.height * this.size.width;
+    await this.#eachChunk(rows, "binary", (values, first) => {
+      for (let at = 0; at < values.length; at += pixels)
+        visit(new Uint8Array(values.subarray(at, at + pixels)), order[first + at / pixels] as number);
+    });
   }
 
   /** The best mask of each prompt at the picture's size, on the GPU; the caller disposes it. [P, H, W] */
@@ -113,17 +132,26 @@ export class SamMasks implements Disposable {
     return this.best().indices.map((index, p) => p * this.masksPerPrompt + index);
   }
 
-  #read(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<SamValues> {
+  async #read(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<SamValues> {
     const { height, width } = this.size;
-    const pixels = height * width;
-    return this.#turns.take(async () => {
-      const data = new Float32Array(rows.length * pixels);
-      await this.#upsampler.run(this.predMasks, rows, kind, this.geometry, async ({ maps, first, count }) => {
+    const data = new Float32Array(rows.length * height * width);
+    await this.#eachChunk(rows, kind, (values, first) => data.set(values, first * height * width));
+    return { shape: [...lead, height, width], data };
+  }
+
+  /** Hands over the masks of `rows` some at a time [n, H, W], with the place of the first among them. */
+  #eachChunk(
+    rows: readonly number[],
+    kind: MaskKind,
+    sink: (values: Float32Array, first: number) => void,
+  ): Promise<void> {
+    const pixels = this.size.height * this.size.width;
+    return this.#turns.take(() =>
+      this.#upsampler.run(this.predMasks, rows, kind, this.geometry, async ({ maps, first, count }) => {
         const part = (await this.#device.read(maps)) as Float32Array;
-        data.set(part.subarray(0, count * pixels), first * pixels);
-      });
-      return { shape: [...lead, height, width], data };
-    });
+        sink(part.subarray(0, count * pixels), first);
+      }),
+    );
   }
 
   #enlarge(rows: readonly number[], lead: readonly number[], kind: MaskKind): Promise<Tensor> {
