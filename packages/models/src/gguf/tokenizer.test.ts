@@ -162,6 +162,22 @@ describe("byte-level BPE", () => {
   });
 });
 
+test("more merges than a vocabulary can have are refused before they fill memory", () => {
+  const runs = Array.from({ length: 1100 }, (_, i) => String.fromCharCode(0x4e00 + i)).flatMap((letter) =>
+    Array.from({ length: 64 }, (__, n) => letter.repeat(n + 1)),
+  );
+  const tokens = ["<unk>", "<s>", "</s>", ...runs];
+  const values = {
+    "tokenizer.ggml.model": "llama",
+    "tokenizer.ggml.tokens": tokens,
+    "tokenizer.ggml.scores": new Float32Array(tokens.length),
+    "tokenizer.ggml.token_type": Int32Array.from(tokens, (_, i) => [2, 3, 3][i] ?? 1),
+  };
+  expect(() => jsons(values)).toThrow(
+    /^m\.gguf: tokenizer\.ggml\.tokens: .*found 2097153 at token \d+, expected at most 2097152/,
+  );
+});
+
 describe("what is wrong is refused with file and key", () => {
   const tokens = sentencePiece["tokenizer.ggml.tokens"] as string[];
   const cases: readonly [string, Values, string][] = [

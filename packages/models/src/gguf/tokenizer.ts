@@ -1,4 +1,5 @@
 import { ConfigError } from "../checkpoint/errors.ts";
+import { scoredMerges } from "./merges.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { byteLevelSplits } from "./pre-tokenizers.ts";
 
@@ -16,12 +17,6 @@ export interface TokenizerJsons {
   /** The id of the token that stands for a picture, where one was asked for. */
   readonly imageTokenId: number | undefined;
 }
-
-/**
- * Most UTF-16 units of a piece that others are merged to. All its cuts are tried, which takes the square of its length:
- * SentencePiece makes pieces of 16 characters, and runs of spaces or line ends in vocabularies have a few dozen.
- */
-const longestPiece = 1024;
 
 /** Control tokens that end a turn or a text, by name: many files name only one of them (llama.cpp's special_eog_ids). */
 const endings = new Set([
@@ -234,6 +229,7 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: Vocabulary): Pipeline
   const prefix = metadata.optionalBoolean("tokenizer.ggml.add_space_prefix") ?? true;
   const { tokens, types, ids } = vocabulary;
   const unknown = types.indexOf(tokenTypes.unknown);
+  const pieces = [...ids].filter(([, id]) => types[id] === tokenTypes.normal);
   const spaces = { type: "Replace", pattern: { String: " " }, content: "▁" };
   return {
     normalizer: prefix
@@ -259,50 +255,17 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: Vocabulary): Pipeline
       byte_fallback: true,
       ignore_merges: false,
       vocab: Object.fromEntries(ids),
-      merges: mergesOf(metadata, vocabulary),
+      merges: scoredMerges(metadata, pieces, scores(metadata, tokens.length)),
     },
     addsBos: true,
   };
 }
 
-/**
- * Merges from scores: SentencePiece joins the neighbours whose piece has the highest score, so that every cut of a piece
- * into two pieces is a merge of its rank. Cuts of one piece come longest left part first, as transformers orders them.
- */
-function mergesOf(metadata: GgufMetadata, { tokens, types, ids }: Vocabulary): [string, string][] {
+function scores(metadata: GgufMetadata, count: number): readonly number[] {
   const key = "tokenizer.ggml.scores";
-  const scores = metadata.optionalNumbers(key, tokens.length);
-  if (!scores) throw metadata.error(key, "is missing", `a list of ${tokens.length} numbers`);
-  const isPiece = (token: string) => {
-    const id = ids.get(token);
-    return id !== undefined && types[id] === tokenTypes.normal;
-  };
-  const pieces = [...ids].filter(([, id]) => types[id] === tokenTypes.normal);
-  const lengths = new Set(pieces.map(([token]) => token.length));
-  const merges: { left: string; right: string; score: number }[] = [];
-  for (const [token, id] of pieces) {
-    if (token.length > longestPiece) {
-      throw new ConfigError(
-        metadata.file,
-        `tokenizer.ggml.tokens[${id}]`,
-        "is longer than a piece of text can be",
-        { found: `${token.length} characters`, expected: `at most ${longestPiece}` },
-      );
-    }
-    for (let cut = token.length - 1; cut > 0; cut--) {
-      if (!lengths.has(cut) || !lengths.has(token.length - cut) || splitsPair(token, cut)) continue;
-      const left = token.slice(0, cut);
-      const right = token.slice(cut);
-      if (isPiece(left) && isPiece(right)) merges.push({ left, right, score: scores[id] as number });
-    }
-  }
-  // stable: cuts of one piece, and pieces of one score, keep their order
-  return merges.sort((a, b) => b.score - a.score).map(({ left, right }) => [left, right]);
-}
-
-/** Whether a cut before `at` parts the two halves of one character beyond 16 bits. */
-function splitsPair(text: string, at: number): boolean {
-  return (text.codePointAt(at - 1) as number) > 0xffff;
+  const given = metadata.optionalNumbers(key, count);
+  if (given) return given;
+  throw metadata.error(key, "is missing", `a list of ${count} numbers`);
 }
 
 /** GPT-2's BPE over bytes as characters. */
