@@ -94,15 +94,19 @@ describe("writeFolder", () => {
     expect(filesBelow()).toEqual(["out"]);
   });
 
+  test("refuses a folder that is not empty before it is filled", async () => {
+    mkdirSync(join(place, "out", "old"), { recursive: true });
+    const work = writeFolder(join(place, "out"), () => Promise.reject(new Error("was begun")));
+    await expect(work).rejects.toMatchObject({ code: "ENOTEMPTY", path: join(place, "out") });
+  });
+
   test("replaces nothing that came meanwhile", async () => {
     mkdirSync(join(place, "out"));
     const work = writeFolder(join(place, "out"), async (at) => {
       await fill(at);
       writeFileSync(join(place, "out", "a.txt"), "somebody else's");
     });
-    await expect(work).rejects.toThrow(
-      /out: somebody else has put a\.txt there meanwhile, expected an empty/,
-    );
+    await expect(work).rejects.toThrow(/found a\.txt in .*out, expected an empty folder/);
     expect(filesBelow()).toEqual(["out", "out/a.txt"]);
     expect(readFileSync(join(place, "out", "a.txt"), "utf8")).toBe("somebody else's");
   });

@@ -4,7 +4,8 @@ import { join, resolve } from "node:path";
 
 /**
  * Fills a new folder under a temporary name and gives its content the name `folder` when `fill` is done, so that nobody
- * takes half of it for the whole. `folder` must be absent or empty.
+ * takes half of it for the whole. `folder` must be absent or empty: else, or where it no longer is when `fill` is done, this
+ * fails with ENOTEMPTY as renaming does.
  *
  * Where it is absent, the temporary folder `folder.<hex>.tmp` stands beside it and is renamed: it appears at once. Where it
  * is there, it may be what cannot be replaced (a mounted volume, the folder this process is in, a link), so the temporary
@@ -13,6 +14,7 @@ import { join, resolve } from "node:path";
  */
 export async function writeFolder<T>(folder: string, fill: (at: string) => Promise<T>): Promise<T> {
   const isThere = (await stat(folder).catch(() => undefined))?.isDirectory() ?? false;
+  if (isThere) expectEmpty(folder, await readdir(folder));
   const name = `.${randomBytes(6).toString("hex")}.tmp`;
   const temporary = isThere ? join(folder, name) : `${resolve(folder)}${name}`;
   try {
@@ -28,12 +30,10 @@ export async function writeFolder<T>(folder: string, fill: (at: string) => Promi
 
 /** Moves what `folder/name` holds to `folder`, which must hold nothing else: nothing is replaced. */
 async function moveUp(folder: string, name: string): Promise<void> {
-  const others = (await readdir(folder)).filter((entry) => entry !== name);
-  if (others.length > 0) {
-    throw new Error(
-      `${folder}: somebody else has put ${others.join(", ")} there meanwhile, expected an empty folder`,
-    );
-  }
+  expectEmpty(
+    folder,
+    (await readdir(folder)).filter((entry) => entry !== name),
+  );
   const moved: string[] = [];
   try {
     for (const entry of await readdir(join(folder, name))) {
@@ -44,4 +44,12 @@ async function moveUp(folder: string, name: string): Promise<void> {
     for (const entry of moved) await rm(join(folder, entry), { recursive: true, force: true });
     throw error;
   }
+}
+
+function expectEmpty(folder: string, entries: readonly string[]): void {
+  if (entries.length === 0) return;
+  const [first, ...others] = entries;
+  const found = others.length > 0 ? `${first} and ${others.length} more` : first;
+  const error = new Error(`ENOTEMPTY: found ${found} in ${folder}, expected an empty folder`);
+  throw Object.assign(error, { code: "ENOTEMPTY", syscall: "rename", path: folder });
 }
