@@ -47,7 +47,7 @@ function optionsOf(device: Device, size: Size): PeerOptions {
   if (!device.info.software) {
     return { bytes: 512 * mebibyte, flops: 2e12, sets: 64, sample: 50, rounds: 25, limit: 4000 };
   }
-  if (size === "tiny") return { bytes: 2 * mebibyte, flops: 1e8, sets: 4, sample: 5, rounds: 3, limit: 0 };
+  if (size === "tiny") return { bytes: 2 * mebibyte, flops: 1e8, sets: 4, sample: 5, rounds: 9, limit: 500 };
   const bytes = 2 * (processorCache() ?? 32 * mebibyte);
   return { bytes, flops: 5e8, sets: 32, sample: 50, rounds: 15, limit: 3000 };
 }
