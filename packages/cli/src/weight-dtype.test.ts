@@ -11,7 +11,7 @@ import {
 } from "@mask-llava/models";
 import type { Device } from "@mask-llava/runtime";
 import { describe, expect, test } from "vitest";
-import { floatDTypes, settleDtype } from "./weight-dtype.ts";
+import { floatDTypes, sayIdleArithmetic, settleDtype } from "./weight-dtype.ts";
 
 /** A LLaMA of one layer, of which nobody reads more than the headers. `planes`: its layer was quantised to q8_0 before. */
 function smallLlama({ planes = false } = {}): MemoryFolder {
@@ -90,6 +90,20 @@ async function least(dtype: WeightDType, kvDtype: KvDType): Promise<number> {
   const cache = load?.context?.kvCache[kvDtype] ?? Number.NaN;
   return Math.ceil(((load?.memory[dtype] ?? Number.NaN) + cache) / 0.9);
 }
+
+test("reduced arithmetic that has nothing to round to is told", () => {
+  let stderr = "";
+  const io = {
+    stdout: { write: () => {} },
+    stderr: { write: (text: string) => (stderr += text) },
+    signal: new AbortController().signal,
+  };
+  sayIdleArithmetic({ dtype: "f16", arithmetic: "reduced" }, io);
+  sayIdleArithmetic({ dtype: "f32", arithmetic: "f32" }, io);
+  expect(stderr).toBe("");
+  sayIdleArithmetic({ dtype: "f32", arithmetic: "reduced" }, io);
+  expect(stderr).toContain("--arithmetic reduced changes nothing: the weights are f32");
+});
 
 describe("without --dtype", () => {
   test("f32 is taken where it fits, and nothing is said", async () => {

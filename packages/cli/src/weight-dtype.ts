@@ -37,7 +37,9 @@ export type Settled<F extends Pick<ModelFlags, "dtype">> = F & DTypes;
  * more bits, unless `--kv-dtype` is given. Lines on stderr say where that is not the first of `choices`, and what becomes of
  * quantised weights that cannot stay as they are.
  */
-export async function settleDtype<F extends Pick<ModelFlags, "dtype"> & Pick<GenerationFlags, "kvDtype">>(
+export async function settleDtype<
+  F extends Pick<ModelFlags, "dtype" | "arithmetic"> & Pick<GenerationFlags, "kvDtype">,
+>(
   device: Device,
   flags: F,
   folder: Folder,
@@ -53,7 +55,17 @@ export async function settleDtype<F extends Pick<ModelFlags, "dtype"> & Pick<Gen
   );
   const { dtype, kvDtype } = given ?? chooseDtypes(device, loads, candidates, io);
   if (quantized) for (const line of changedBy(dtype, loads)) say(io, line);
+  sayIdleArithmetic({ ...flags, dtype }, io);
   return { ...flags, dtype, ...(kvDtype && { kvDtype }) };
+}
+
+/** Says where `--arithmetic reduced` has nothing to round to, so that nobody takes its times for reduced ones. */
+export function sayIdleArithmetic(
+  { dtype, arithmetic }: Pick<ModelFlags, "arithmetic"> & Pick<DTypes, "dtype">,
+  io: Io,
+): void {
+  if (arithmetic !== "reduced" || dtype !== "f32") return;
+  say(io, "--arithmetic reduced changes nothing: the weights are f32 (--dtype says otherwise)");
 }
 
 function chooseDtypes(

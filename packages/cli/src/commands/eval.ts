@@ -23,6 +23,7 @@ import type { CommonOutput } from "../output.ts";
 import { withProgress } from "../progress.ts";
 import { reportCost } from "../report.ts";
 import { Stopwatch } from "../stopwatch.ts";
+import { sayIdleArithmetic } from "../weight-dtype.ts";
 
 /** `mask-llava eval`: how well a checkpoint answers. */
 export function evalCommand(io: Io): Command {
@@ -64,6 +65,7 @@ async function evaluateModel(flags: EvalFlags, io: Io): Promise<void> {
   await checkEvalOutputs(flags);
   const planned = await planRun(flags, io);
   sayEmbedded(flags, io);
+  sayIdleArithmetic(flags, io);
   const [dataset, probeSet] = await watch.time("readDataset", async () => [
     await openDataset(flags.dataset, flags.imageFolder),
     flags.probeDataset === undefined ? undefined : await openScenes(flags.probeDataset),
